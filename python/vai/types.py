@@ -1,0 +1,216 @@
+"""Plain values that every layer shares: scopes, resources, states and freshness.
+
+Nothing here does any work beyond itself; no other module of vai is imported.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+#: Everything but leases, where a list of resources is asked for.
+EVERYTHING: Final = "*"
+
+
+class State(StrEnum):
+    """How a scope stands towards the API server, worst last within an answer."""
+
+    LIVE = "live"
+    CATCHING_UP = "catching-up"
+    STALE = "stale"
+    OFFLINE = "offline"
+    FORBIDDEN = "forbidden"
+    GONE = "gone"
+    LISTING = "listing"
+    NEVER = "never"
+
+
+class Redaction(StrEnum):
+    """What of each object is kept; part of a scope's identity."""
+
+    NONE = "none"
+    #: Only metadata, as PartialObjectMetadata; values never leave the server.
+    METADATA = "metadata"
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """What discovery says of one resource (a GroupVersionResource)."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    singular: str = ""
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ()
+    #: Paths of a CRD's `selectableFields`; built-in kinds have vai's own catalogue.
+    selectable_fields: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`pods`, `deployments.apps`: plural and, if there is one, group."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def api_version(self) -> str:
+        """`v1`, `apps/v1`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def path(self) -> str:
+        """`/api/v1` or `/apis/apps/v1`: the prefix of every request for it."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.version}"
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What is kept of a resource: all namespaces or one, optionally by selectors.
+
+    Attributes:
+        resource: a name as kubectl takes it: plural, singular, short name or kind, with
+            `.group` where it is not unique.
+        namespace: one namespace, or None for all.
+        label_selector: Kubernetes label selector; empty for all.
+        field_selector: Kubernetes field selector; empty for all.
+        redaction: None for the default (Secrets and their like: metadata only).
+    """
+
+    resource: str
+    namespace: str | None = None
+    label_selector: str = ""
+    field_selector: str = ""
+    redaction: Redaction | None = None
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """How old an answer is, and how that is known.
+
+    Attributes:
+        state: see `State`.
+        complete: whether the rows are a whole answer as of `age_s` ago.
+        age_s: seconds since the last proof of completeness; None if there never was one.
+        contact_age_s: seconds since the API server was last heard; None if never.
+        resource_version: up to which the rows are complete; None if never listed.
+        since_s: seconds that this state has lasted.
+        reason: why, in words; empty when live.
+    """
+
+    state: State
+    complete: bool
+    age_s: float | None = None
+    contact_age_s: float | None = None
+    resource_version: str | None = None
+    since_s: float = 0.0
+    reason: str = ""
+
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that carry it (RFC 9111 `Age`, and vai's own)."""
+        found = {"X-Vai-State": self.state.value}
+        if self.age_s is not None:
+            found["Age"] = str(int(self.age_s))
+        if self.resource_version is not None:
+            found["X-Vai-Resource-Version"] = self.resource_version
+        return found
+
+    def __str__(self) -> str:
+        """`offline since 4m12s: connection refused`, `live, proven 0.4s ago`."""
+        if self.state is State.NEVER:
+            return f"never synced{': ' + self.reason if self.reason else ''}"
+        age = "never proven" if self.age_s is None else f"proven {duration(self.age_s)} ago"
+        if self.state is State.LIVE:
+            return f"live, {age}"
+        head = f"{self.state.value} since {duration(self.since_s)}, {age}"
+        return f"{head}: {self.reason}" if self.reason else head
+
+
+class ScopeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One scope of a file with its freshness, as `vai status -o json` prints it."""
+
+    id: int
+    resource: str
+    namespace: str | None
+    label_selector: str
+    field_selector: str
+    redaction: Redaction
+    state: State
+    complete: bool
+    age_s: float | None
+    contact_age_s: float | None
+    since_s: float
+    reason: str
+    objects: int
+    resource_version: str | None
+
+    @property
+    def freshness(self) -> Freshness:
+        """The freshness part of it."""
+        return Freshness(
+            state=self.state,
+            complete=self.complete,
+            age_s=self.age_s,
+            contact_age_s=self.contact_age_s,
+            resource_version=self.resource_version,
+            since_s=self.since_s,
+            reason=self.reason,
+        )
+
+    def __str__(self) -> str:
+        """`pods in jhub with labels component=singleuser`."""
+        words = [self.resource]
+        if self.namespace is not None:
+            words.append(f"in {self.namespace}")
+        if self.label_selector:
+            words.append(f"with labels {self.label_selector}")
+        if self.field_selector:
+            words.append(f"with fields {self.field_selector}")
+        if self.redaction is Redaction.METADATA:
+            words.append("(metadata only)")
+        return " ".join(words)
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose copy the file is.
+
+    Attributes:
+        uid: uid of the namespace kube-system, or a hash of server and CA where that is forbidden.
+        verified: False for such a hash.
+        server: URL of the API server as last used.
+        namespace: default namespace of the context that synced the file.
+    """
+
+    uid: str
+    verified: bool
+    server: str
+    namespace: str = "default"
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the file's history: the epoch it was written in, and its sequence number."""
+
+    epoch: int
+    seq: int
+
+
+def seconds(value: float | timedelta | None) -> float | None:
+    """A duration argument as seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else value
+
+
+def duration(value_s: float) -> str:
+    """`0.4s`, `12s`, `4m12s`, `3h5m`, `2d4h`: two units at most, as kubectl's HumanDuration."""
+    if value_s < 10:
+        return f"{value_s:.1f}s"
+    whole = int(value_s)
+    for size, unit, rest, rest_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if whole >= size:
+            tail = whole % size // rest
+            return f"{whole // size}{unit}" + (f"{tail}{rest_unit}" if tail else "")
+    return f"{whole}s"
