@@ -1,0 +1,295 @@
+"""The compiled core: one cluster file, its writer, its feeds and its readers.
+
+Only `vai.store` imports this module. Arguments are taken, the GIL is released, Rust works, the
+result is wrapped. Rare structured values cross as JSON bytes that `vai.store` decodes with msgspec
+into the types of `vai.types`; objects cross as the bytes that the API server sent.
+
+Every call may raise `vai.errors.ForkedError` (in a child of the process that opened the file),
+`vai.errors.ClosedError`, and, from SQLite, `CorruptError`, `DiskFullError` or `ReadOnlyError`.
+"""
+
+from typing import Literal, final
+
+from typing_extensions import Buffer
+
+__version__: str
+build_profile: Literal["release", "debug"]
+sqlite_version: str
+
+def parse_label_selector(text: str) -> str:
+    """The selector in canonical form. Raises InvalidSelectorError with its position."""
+
+def parse_field_selector(text: str) -> str:
+    """The selector in canonical form. Raises InvalidSelectorError with its position."""
+
+def compare_resource_versions(a: str, b: str) -> int | None:
+    """-1, 0 or 1; None where either is not a canonical decimal number (incomparable)."""
+
+def boottime_s() -> float:
+    """CLOCK_BOOTTIME in seconds: goes on while the machine sleeps, the same in every process."""
+
+def nearest(word: str, known: list[str], limit: int = 3) -> list[str]:
+    """The known names closest to `word` by edit distance, best first."""
+
+@final
+class Row:
+    """One stored object. Reading its attributes decodes nothing."""
+
+    @property
+    def resource(self) -> str: ...  # "pods", "deployments.apps"
+    @property
+    def key(self) -> str: ...  # "ns/name" or "name"
+    @property
+    def uid(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def redacted(self) -> bool: ...
+    @property
+    def raw(self) -> bytes: ...  # the object's JSON, decompressed on each access
+    @property
+    def cells(self) -> bytes | None: ...  # JSON array: the server's printer cells
+
+@final
+class Rows:
+    """Stored objects of one moment, in key order; bodies stay compressed until asked for."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Row: ...
+    def find(self, key: str) -> int | None:
+        """Index of the row with this key; binary search."""
+    def keys(self) -> list[str]: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def scopes(self) -> list[int]: ...  # ids of the scopes that the answer came from
+    @property
+    def resource_version(self) -> str: ...  # of the one scope it came from; "" if of several
+    @property
+    def total(self) -> int: ...  # of all matching objects, not only of this page
+    @property
+    def next_key(self) -> str | None: ...  # pass as `after` for the next page; None at the end
+    def list_json(self, kind: str, api_version: str, continue_token: str = "") -> bytes:
+        """A Kubernetes List of the rows as JSON bytes; no JSON is parsed on the way."""
+
+@final
+class ChangeRow:
+    """One entry of the history."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def op(self) -> Literal["add", "update", "delete"]: ...
+    @property
+    def resource(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+    @property
+    def relist(self) -> bool: ...  # found by a relist, not by a watch event
+    @property
+    def time_s(self) -> float: ...  # Unix time of the commit
+    @property
+    def new(self) -> bytes | None: ...  # None for a delete
+    @property
+    def old(self) -> bytes | None: ...  # None for an add, or where history was pruned
+
+@final
+class ListPage:
+    """What a finished page says of itself."""
+
+    @property
+    def resource_version(self) -> str: ...
+    @property
+    def continue_token(self) -> str: ...  # "" on the last page
+    @property
+    def remaining(self) -> int | None: ...
+    @property
+    def items(self) -> int: ...
+
+@final
+class Listing:
+    """One LIST of a scope, page by page: staged, then published in one transaction.
+
+    A scope's first list is visible at once (state `listing`); a relist is invisible until
+    `publish`, and is dropped by `abort`, by a kill, or by a new listing of the same scope.
+    """
+
+    def begin_page(self, gzip: bool = False) -> None: ...
+    def push(self, chunk: Buffer) -> int:
+        """Feed response bytes. Returns the objects taken from this page so far.
+
+        Raises vai.errors.VaiError for a page that is malformed or is a Status; `.details` then
+        has `kind` = "malformed" | "status" and, for a Status, `code`, `reason` and `message`.
+        """
+    def end_page(self) -> ListPage: ...
+    def plan(self) -> tuple[int, int, int]:
+        """(unchanged, changed, removed): what `publish` would do. Objects, counted."""
+    def publish(self, resource_version: str) -> tuple[int, int, int]:
+        """Make the list the scope's state and `resource_version` its checkpoint.
+
+        Returns (adds, updates, deletes). Returns when it is committed.
+        """
+    def abort(self) -> None: ...
+
+@final
+class WatchProgress:
+    """What one pushed chunk contained."""
+
+    @property
+    def events(self) -> int: ...
+    @property
+    def bookmarks(self) -> int: ...
+    @property
+    def resource_version(self) -> str: ...  # the last one seen on this stream
+    @property
+    def initial_events_end(self) -> bool: ...
+    @property
+    def status(self) -> bytes | None: ...  # JSON Status of an ERROR event; the stream is over
+    @property
+    def malformed(self) -> str | None: ...  # what was wrong with a frame; the scope needs a relist
+
+@final
+class Watching:
+    """One WATCH stream of a scope. Events are queued to the writer in order.
+
+    Commits happen at once for a lone event, else at most every 10 ms. The checkpoint moves in the
+    same transaction as the rows that it covers. A malformed frame marks the scope in that same
+    transaction as needing a relist.
+    """
+
+    def push(self, chunk: Buffer) -> WatchProgress: ...
+    def finish(self) -> None:
+        """The stream ended; raises VaiError(kind="malformed") if inside a frame."""
+
+@final
+class Changes:
+    """A cursor over the history of some resources."""
+
+    def next_batch(self, limit: int, timeout_s: float) -> list[ChangeRow]:
+        """Wait for at most `timeout_s`; an empty list is a timeout. Raises ExpiredError."""
+    @property
+    def seq(self) -> int: ...
+
+@final
+class Store:
+    """A cluster file, opened by its one writer or by one of any number of readers."""
+
+    def __new__(
+        cls,
+        path: str,
+        mode: Literal["writer", "reader"],
+        live_within_s: float = 30.0,
+        commit_interval_ms: int = 10,
+        history_bytes: int = 67108864,
+        history_s: float = 900.0,
+        query_timeout_s: float = 30.0,
+    ) -> Store:
+        """Open (a writer: or create) the file.
+
+        Raises:
+            WriterRunningError: another process writes it (mode "writer").
+            NotAVaiFileError, SchemaTooNewError, CorruptError, ReadOnlyError, DiskFullError:
+                about the file, which is left untouched.
+            NotFoundError: no such file (mode "reader").
+        """
+    def close(self) -> None:
+        """Idempotent. Wakes every wait of this handle; the writer commits what is queued."""
+    @property
+    def path(self) -> str: ...
+    @property
+    def mode(self) -> Literal["writer", "reader"]: ...
+
+    # identity and discovery
+    def set_cluster(self, uid: str, verified: bool, server: str, namespace: str) -> None:
+        """Bind the file to a cluster. Raises OtherClusterError when it holds another."""
+    def cluster(self) -> bytes | None:
+        """JSON of vai.types.Cluster, or None while unbound."""
+    def put_resources(self, resources: bytes) -> None:
+        """JSON array of vai.types.Resource: what discovery found, replacing what was recorded."""
+    def resources(self) -> bytes:
+        """JSON array of vai.types.Resource, most preferred first."""
+    def put_document(self, name: str, body: bytes) -> None: ...
+    def document(self, name: str) -> bytes | None: ...
+
+    # scopes
+    def ensure_scope(
+        self,
+        resource: str,
+        namespace: str | None,
+        label_selector: str,
+        field_selector: str,
+        redaction: Literal["none", "metadata"],
+    ) -> int:
+        """Id of the scope, made if new. `resource` is a recorded `plural[.group]`."""
+    def checkpoint(self, scope: int) -> tuple[str | None, bool]:
+        """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
+    def void_checkpoint(self, scope: int | None, reason: str) -> None:
+        """The checkpoint of one scope or of all (None) no longer counts; rows stay, served as
+        stale, until the next list replaces them."""
+    def forget(self, scope: int) -> int:
+        """Delete a scope with its rows and history. Returns the objects deleted."""
+    def remove_rows(self, scope: int) -> int:
+        """The resource is gone from the server: delete the rows through the history."""
+    def columns(self, resource: str) -> bytes | None:
+        """JSON array of the Table column definitions last seen for the resource."""
+    def scope_status(self) -> bytes:
+        """JSON array of vai.types.ScopeStatus: true for this moment, in any process."""
+    def stats(self) -> bytes:
+        """JSON object: file and WAL bytes, epoch, seq, floor, bytes written, writer pid."""
+
+    # freshness, told by the code that read the bytes
+    def set_state(
+        self,
+        scope: int,
+        state: Literal["listing", "catching-up", "live", "stale", "offline", "forbidden", "gone"],
+        reason: str = "",
+    ) -> None: ...
+    def heard(self, scope: int) -> None:
+        """The API server answered something about this scope right now."""
+    def proven(self, scope: int, at_boottime_s: float) -> None:
+        """Complete as of that moment. Takes effect after all that was pushed before is durable."""
+
+    # sync
+    def begin_list(self, scope: int) -> Listing: ...
+    def begin_watch(self, scope: int, gzip: bool = False) -> Watching: ...
+    def flush(self) -> int:
+        """Wait until all that was queued is committed. Returns the seq."""
+
+    # reading
+    def get(self, resource: str, namespace: str | None, name: str) -> Row | None:
+        """None = proven absent. Raises NotSyncedError or NotKeptError where that is unknown."""
+    def rows(
+        self,
+        resource: str,
+        namespaces: list[str] | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        after: str = "",
+    ) -> Rows:
+        """The objects of one moment, in key order (bytes of `namespace/name`, etcd's order).
+
+        `namespaces` None means whatever is kept. `limit` 0 means all. Raises NotSyncedError,
+        NotKeptError, InvalidSelectorError, UnknownFieldError or QueryTimeoutError.
+        """
+    def position(self) -> tuple[int, int]:
+        """(epoch, seq) of the last commit."""
+    def changes(self, resources: list[str], epoch: int, seq: int) -> Changes:
+        """History after that position. Raises ExpiredError if it does not reach back."""
+    def wait_seq(self, seq: int, timeout_s: float) -> int:
+        """Wait until the last commit is newer than `seq`, the timeout passes or the handle is
+        closed (ClosedError). Returns the last commit's seq."""
+    def wait_status(self, generation: int, timeout_s: float) -> int:
+        """Wait until a scope's recorded state changed after `generation`. Returns the new one."""
+    def backup(self, target: str) -> None:
+        """VACUUM INTO a new file (0600). Raises FileError if the target exists."""
