@@ -48,7 +48,7 @@ class VaiError(Exception):
     reason: ClassVar[str] = "InternalError"
     code: ClassVar[int] = 500
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str, /, **details: Any) -> None:
         super().__init__(message)
         self.details = details
 

@@ -5,6 +5,7 @@ Nothing here does any work beyond itself; no other module of vai is imported.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -68,22 +69,45 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is kept of a resource: all namespaces or one, optionally by selectors.
+    """What is kept of a resource: all namespaces or some, optionally by selectors.
 
     Attributes:
         resource: a name as kubectl takes it: plural, singular, short name or kind, with
-            `.group` where it is not unique.
-        namespace: one namespace, or None for all.
+            `.group` where it is not unique; `*` for every resource but leases.
+        namespace: a namespace, several (each becomes a scope of its own), or None for all.
         label_selector: Kubernetes label selector; empty for all.
         field_selector: Kubernetes field selector; empty for all.
         redaction: None for the default (Secrets and their like: metadata only).
     """
 
     resource: str
-    namespace: str | None = None
+    namespace: str | Sequence[str] | None = None
     label_selector: str = ""
     field_selector: str = ""
     redaction: Redaction | None = None
+
+    @property
+    def namespaces(self) -> tuple[str | None, ...]:
+        """The namespaces one by one; `(None,)` for all."""
+        if self.namespace is None or isinstance(self.namespace, str):
+            return (self.namespace,)
+        return tuple(dict.fromkeys(self.namespace))
+
+    def each(self) -> tuple[Scope, ...]:
+        """One scope per namespace."""
+        return tuple(msgspec.structs.replace(self, namespace=name) for name in self.namespaces)
+
+    def __str__(self) -> str:
+        """`pods in jhub with labels component=singleuser`."""
+        words = [self.resource]
+        names = [name for name in self.namespaces if name is not None]
+        if names:
+            words.append(f"in {', '.join(names)}")
+        if self.label_selector:
+            words.append(f"with labels {self.label_selector}")
+        if self.field_selector:
+            words.append(f"with fields {self.field_selector}")
+        return " ".join(words)
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +130,28 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     resource_version: str | None = None
     since_s: float = 0.0
     reason: str = ""
+
+    @staticmethod
+    def worst(parts: Iterable[Freshness]) -> Freshness:
+        """Of an answer over several scopes: the worst state, the largest ages, complete if all.
+
+        `resource_version` is left out: resourceVersions of several scopes have no common meaning.
+        """
+        every = list(parts)
+        if not every:
+            return Freshness(state=State.NEVER, complete=False)
+        if len(every) == 1:
+            return every[0]
+        order = list(State)
+        head = max(every, key=lambda part: order.index(part.state))
+        return Freshness(
+            state=head.state,
+            complete=all(part.complete for part in every),
+            age_s=_largest(part.age_s for part in every),
+            contact_age_s=_largest(part.contact_age_s for part in every),
+            since_s=head.since_s,
+            reason=head.reason,
+        )
 
     def headers(self) -> dict[str, str]:
         """HTTP headers that carry it (RFC 9111 `Age`, and vai's own)."""
@@ -193,6 +239,16 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
     epoch: int
     seq: int
+
+
+def _largest(ages: Iterable[float | None]) -> float | None:
+    """The largest age; None (never) is larger than any."""
+    known: list[float] = []
+    for age in ages:
+        if age is None:
+            return None
+        known.append(age)
+    return max(known, default=None)
 
 
 def seconds(value: float | timedelta | None) -> float | None:
