@@ -153,6 +153,11 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
             reason=head.reason,
         )
 
+    def older_than(self, max_age: float | timedelta) -> bool:
+        """Whether the answer was last proven longer ago than that, or never."""
+        limit_s = seconds(max_age)
+        return self.age_s is None or (limit_s is not None and self.age_s > limit_s)
+
     def headers(self) -> dict[str, str]:
         """HTTP headers that carry it (RFC 9111 `Age`, and vai's own)."""
         found = {"X-Vai-State": self.state.value}
@@ -256,9 +261,13 @@ def seconds(value: float | timedelta | None) -> float | None:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
+#: Below this, tenths of a second are worth a reader's eye.
+_TENTHS_BELOW_S: Final = 10
+
+
 def duration(value_s: float) -> str:
     """`0.4s`, `12s`, `4m12s`, `3h5m`, `2d4h`: two units at most, as kubectl's HumanDuration."""
-    if value_s < 10:
+    if value_s < _TENTHS_BELOW_S:
         return f"{value_s:.1f}s"
     whole = int(value_s)
     for size, unit, rest, rest_unit in (

@@ -1,0 +1,46 @@
+"""The cluster file, with typed values: the only package that imports `vai._core`.
+
+What it is: `Store`, a thin wrapper that turns the core's JSON bytes into the Structs of
+`vai.types`, and `Catalogue`, which resolves names of resources as kubectl does. What it may know:
+`errors`, `types`, `objects`. Why it is apart: everything above it can be read and tested without
+knowing that Rust is underneath.
+"""
+
+from __future__ import annotations
+
+from vai._core import (
+    ChangeRow,
+    Changes,
+    Listing,
+    ListPage,
+    Row,
+    Rows,
+    Watching,
+    WatchProgress,
+    boottime_s,
+    compare_resource_versions,
+    nearest,
+    parse_field_selector,
+    parse_label_selector,
+)
+from vai.store.catalogue import Catalogue
+from vai.store.store import Column, Store
+
+__all__ = [
+    "Catalogue",
+    "ChangeRow",
+    "Changes",
+    "Column",
+    "ListPage",
+    "Listing",
+    "Row",
+    "Rows",
+    "Store",
+    "WatchProgress",
+    "Watching",
+    "boottime_s",
+    "compare_resource_versions",
+    "nearest",
+    "parse_field_selector",
+    "parse_label_selector",
+]

@@ -1,0 +1,280 @@
+"""The cluster file with typed values: the one door to `vai._core`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Literal, Self, cast
+
+import msgspec
+
+from vai import _core
+from vai.errors import NotSyncedError, UnknownResourceError
+from vai.store.catalogue import Catalogue
+from vai.types import Cluster, Freshness, Position, Redaction, Resource, ScopeStatus, State
+
+#: How long a catalogue is used before another process's discovery may be looked for (our choice:
+#: a new CRD takes kube-apiserver longer than that to serve).
+_CATALOGUE_S: Final = 1.0
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A printer column (meta.k8s.io TableColumnDefinition)."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+_CLUSTER: Final = msgspec.json.Decoder(Cluster)
+_RESOURCES: Final = msgspec.json.Decoder(list[Resource])
+_SCOPES: Final = msgspec.json.Decoder(list[ScopeStatus])
+_COLUMNS: Final = msgspec.json.Decoder(list[Column])
+_STATS: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+class Store:
+    """A cluster file, opened as its one writer or as one of any number of readers.
+
+    Thread-safe. Every call may raise ClosedError, ForkedError (in a child of the process that
+    opened the file) and, from SQLite, CorruptError, DiskFullError or ReadOnlyError.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Literal["writer", "reader"],
+        *,
+        live_within: float | timedelta = 30.0,
+        **options: Any,
+    ) -> None:
+        """Open the file; a writer creates it if there is none.
+
+        Args:
+            path: the cluster file.
+            mode: "writer" takes the lock; "reader" needs the file to exist.
+            live_within: age of the last proof up to which a scope counts as live.
+            **options: `commit_interval_ms`, `history_bytes`, `history_s`, `query_timeout_s`
+                as in `vai._core.Store`.
+
+        Raises:
+            WriterRunningError: another process writes the file (mode "writer").
+            NotFoundError: no such file (mode "reader").
+            FileError: the file can't be used; it is left untouched.
+        """
+        within = live_within.total_seconds() if isinstance(live_within, timedelta) else live_within
+        self._core = _core.Store(os.fspath(path), mode, live_within_s=within, **options)
+        self._pid = os.getpid()
+        self._names = threading.Lock()
+        self._catalogue = Catalogue((), _core.nearest)
+        self._catalogue_at = float("-inf")
+
+    def close(self) -> None:
+        """Close the handle: idempotent, wakes its waits, commits what is queued.
+
+        A no-op in a forked child, where the handle belongs to the parent.
+        """
+        if os.getpid() == self._pid:
+            self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        return self._core.path
+
+    @property
+    def mode(self) -> Literal["writer", "reader"]:
+        """How this handle opened it."""
+        return self._core.mode
+
+    # identity and discovery
+
+    def set_cluster(self, cluster: Cluster) -> None:
+        """Bind the file to a cluster. Raises OtherClusterError when it holds another."""
+        self._core.set_cluster(cluster.uid, cluster.verified, cluster.server, cluster.namespace)
+
+    def cluster(self) -> Cluster | None:
+        """Whose copy this is; None while nothing was synced."""
+        raw = self._core.cluster()
+        return None if raw is None else _CLUSTER.decode(raw)
+
+    def put_resources(self, resources: Sequence[Resource]) -> None:
+        """Record what discovery found, most preferred first, in place of what was recorded."""
+        self._core.put_resources(msgspec.json.encode(resources))
+        self._refresh()
+
+    def resources(self) -> Catalogue:
+        """What discovery found; empty while nothing was synced."""
+        with self._names:
+            catalogue, age = self._catalogue, time.monotonic() - self._catalogue_at
+        return catalogue if len(catalogue) and age < _CATALOGUE_S else self._refresh()
+
+    def resolve(self, word: str) -> Resource:
+        """The resource that kubectl would take for this word.
+
+        Raises:
+            UnknownResourceError: none; `.nearest` has the closest names.
+            NotSyncedError: nothing is known yet of the cluster's resources.
+        """
+        try:
+            return self._known().resolve(word)
+        except UnknownResourceError:
+            self._refresh()
+            return self._known().resolve(word)
+
+    def _known(self) -> Catalogue:
+        catalogue = self.resources()
+        if not len(catalogue):
+            raise NotSyncedError(f"never synced: {self.path} knows no resources yet")
+        return catalogue
+
+    def _refresh(self) -> Catalogue:
+        catalogue = Catalogue(_RESOURCES.decode(self._core.resources()), _core.nearest)
+        with self._names:
+            self._catalogue, self._catalogue_at = catalogue, time.monotonic()
+        return catalogue
+
+    def put_document(self, name: str, body: bytes) -> None:
+        """Record a document of the server (OpenAPI, version) under a name."""
+        self._core.put_document(name, body)
+
+    def document(self, name: str) -> bytes | None:
+        """A recorded document."""
+        return self._core.document(name)
+
+    # scopes
+
+    def ensure_scope(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        redaction: Redaction = Redaction.NONE,
+    ) -> int:
+        """Id of the scope, made if new."""
+        return self._core.ensure_scope(
+            resource.name, namespace, label_selector, field_selector, redaction.value
+        )
+
+    def scopes(self) -> list[ScopeStatus]:
+        """Every scope with its freshness, true for this moment in any process."""
+        return _SCOPES.decode(self._core.scope_status())
+
+    def freshness(self, scopes: Sequence[int]) -> Freshness:
+        """Of an answer from these scopes: the worst state, the largest age."""
+        wanted = frozenset(scopes)
+        return Freshness.worst(found.freshness for found in self.scopes() if found.id in wanted)
+
+    def checkpoint(self, scope: int) -> tuple[str | None, bool]:
+        """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
+        return self._core.checkpoint(scope)
+
+    def void_checkpoint(self, scope: int | None, reason: str) -> None:
+        """The checkpoint of one scope or of all no longer counts; rows stay, served as stale."""
+        self._core.void_checkpoint(scope, reason)
+
+    def forget(self, scope: int) -> int:
+        """Delete a scope with its rows and history. Returns the objects deleted."""
+        return self._core.forget(scope)
+
+    def remove_rows(self, scope: int) -> int:
+        """The resource is gone from the server: delete the rows through the history."""
+        return self._core.remove_rows(scope)
+
+    def columns(self, resource: Resource) -> list[Column]:
+        """The printer columns last seen for the resource; empty if none were."""
+        raw = self._core.columns(resource.name)
+        return [] if raw is None else _COLUMNS.decode(raw)
+
+    def stats(self) -> dict[str, Any]:
+        """File and WAL bytes, epoch, seq, floor, bytes written, the writer's pid."""
+        return _STATS.decode(self._core.stats())
+
+    # freshness, told by the code that read the bytes
+
+    def set_state(self, scope: int, state: State, reason: str = "") -> None:
+        """Record how the scope stands towards the API server."""
+        if state is State.NEVER:
+            raise ValueError("never is what a scope starts as; it can't be set")
+        # The stub names the values one by one; a StrEnum's value is any str to a type checker.
+        self._core.set_state(scope, cast("Any", state.value), reason)
+
+    def heard(self, scope: int) -> None:
+        """The API server answered something about this scope right now."""
+        self._core.heard(scope)
+
+    def proven(self, scope: int, at_boottime_s: float) -> None:
+        """Complete as of that moment; counts when all that was pushed before is durable."""
+        self._core.proven(scope, at_boottime_s)
+
+    # sync
+
+    def begin_list(self, scope: int) -> _core.Listing:
+        """Start one LIST of a scope."""
+        return self._core.begin_list(scope)
+
+    def begin_watch(self, scope: int, *, gzip: bool = False) -> _core.Watching:
+        """Start to feed one WATCH stream of a scope."""
+        return self._core.begin_watch(scope, gzip)
+
+    def flush(self) -> int:
+        """Wait until all that was queued is committed. Returns the seq."""
+        return self._core.flush()
+
+    # reading
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> _core.Row | None:
+        """None = proven absent. Raises NotSyncedError or NotKeptError where that is unknown."""
+        return self._core.get(resource.name, namespace, name)
+
+    def rows(
+        self,
+        resource: Resource,
+        namespaces: Sequence[str] | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = 0,
+        after: str = "",
+    ) -> _core.Rows:
+        """The objects of one moment, in key order; see `vai._core.Store.rows`."""
+        chosen = None if namespaces is None else list(namespaces)
+        return self._core.rows(resource.name, chosen, label_selector, field_selector, limit, after)
+
+    def position(self) -> Position:
+        """The last commit."""
+        return Position(*self._core.position())
+
+    def changes(self, resources: Sequence[Resource], after: Position) -> _core.Changes:
+        """History after that position. Raises ExpiredError if it does not reach back."""
+        return self._core.changes([found.name for found in resources], after.epoch, after.seq)
+
+    def wait_seq(self, seq: int, timeout_s: float) -> int:
+        """Wait for a commit newer than `seq`. Returns the last commit's seq."""
+        return self._core.wait_seq(seq, timeout_s)
+
+    def wait_status(self, generation: int, timeout_s: float) -> int:
+        """Wait for a change of a scope's state after `generation`. Returns the new one."""
+        return self._core.wait_status(generation, timeout_s)
+
+    def backup(self, target: str | os.PathLike[str]) -> None:
+        """Write a whole copy to a new file (0600). Raises FileError if the target exists."""
+        self._core.backup(os.fspath(target))
