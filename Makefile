@@ -51,7 +51,7 @@ $(WHEEL): $(SETUP) $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@echo "vai: building the wheel and the sdist into dist/"
 	@rm -rf dist
 	@$(BIN)/maturin build --quiet --release --locked $(WHEEL_FLAGS) --out dist
-	@$(BIN)/maturin sdist --quiet --out dist
+	@log=$$($(BIN)/maturin sdist --out dist 2>&1) || { echo "$$log"; exit 1; }
 	@touch $@
 
 .PHONY: fmt
