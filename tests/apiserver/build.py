@@ -202,18 +202,17 @@ def _compile(go: str, tool: Tool, output: Path, say: Say) -> None:
         _nice(command), cwd=MODULE_DIR, env=env, stdin=subprocess.DEVNULL
     ) as process:
         try:
-            while True:
-                try:
-                    code = process.wait(timeout=HEARTBEAT_S)
+            while process.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=HEARTBEAT_S)
                     break
-                except subprocess.TimeoutExpired:
-                    minutes = (time.monotonic() - started) / 60
-                    say(f"building {tool.name} ... {minutes:.0f} min")
+                minutes = (time.monotonic() - started) / 60
+                say(f"building {tool.name} ... {minutes:.0f} min")
         except BaseException:
             process.terminate()
             raise
-    if code != 0:
-        msg = f"`go build {tool.package}` failed with exit code {code}; its output is above"
+    if process.returncode != 0:
+        msg = f"`go build {tool.package}` failed ({process.returncode}); its output is above"
         raise BuildError(msg)
 
 
