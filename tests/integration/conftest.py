@@ -1,7 +1,8 @@
 """The real kube-apiserver for the integration tests.
 
 A test takes `apiserver`, which all share, or `fresh_apiserver`, which starts servers of its own
-that it may kill, restart, compact or start with other flags. Either gives it the mark `kube`.
+that it may kill, restart, compact or start with other flags. A module that starts one for several
+tests takes `apiserver_binaries`. Each of them gives a test the mark `kube`.
 
 Without Go, or with VAI_KUBE=0, these tests are skipped, and the summary says so in one line. With
 CI=true that is a failure: a CI run that left them out must not look like one that passed them.
@@ -20,8 +21,6 @@ import pytest
 from tests.apiserver.build import Binaries, BuildError, GoUnavailableError, ensure_built
 from tests.apiserver.server import ApiServer
 
-FIXTURES = {"apiserver", "fresh_apiserver"}
-
 _found = pytest.StashKey[Binaries]()
 _unavailable = pytest.StashKey[str]()
 _build_failed = pytest.StashKey[str]()
@@ -39,7 +38,7 @@ class FreshApiServer(Protocol):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs the server, before `-m` selects by marks."""
     for item in items:
-        if FIXTURES & set(getattr(item, "fixturenames", ())):
+        if "apiserver_binaries" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.kube)
 
 

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.apiserver import objects
+from tests.apiserver.build import EXIT_NO_GO, TOOLS, Binaries, binaries
 from tests.apiserver.client import RequestError
 from tests.apiserver.server import NOBODY, ROLE_ONLY, VAI, ApiServer
 
@@ -27,6 +28,15 @@ def filled(apiserver: ApiServer) -> ApiServer:
     apiserver.create_many(objects.namespaces(4))
     apiserver.create_many(objects.pods(40, namespace_count=4), with_status=True)
     return apiserver
+
+
+@pytest.fixture(scope="module")
+def victim(
+    apiserver_binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ApiServer]:
+    """One server for all faults of this module: it must stand them one after the other, too."""
+    with ApiServer(tmp_path_factory.mktemp("victim"), binaries=apiserver_binaries) as server:
+        yield server
 
 
 def namespaced(kind: str, namespace: str) -> str:
@@ -180,32 +190,28 @@ def test_the_shared_server_refuses_to_be_killed(apiserver: ApiServer) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_server_comes_back_at_its_port_with_its_data(
-    fresh_apiserver: Callable[..., ApiServer],
-) -> None:
-    server = fresh_apiserver()
-    server.create_many([config_map("kept")])
-    url = server.url
-    before = server.get(namespaced("configmaps", "default") + "/kept")
-    server.kill()
-    assert not server.alive
+def test_a_killed_server_comes_back_at_its_port_with_its_data(victim: ApiServer) -> None:
+    victim.create_many([config_map("kept")])
+    url = victim.url
+    before = victim.get(namespaced("configmaps", "default") + "/kept")
+    victim.kill()
+    assert not victim.alive
     with pytest.raises(ConnectionRefusedError):
-        server.request("GET", "/readyz")
-    server.restart()
-    assert server.url == url
-    assert server.get(namespaced("configmaps", "default") + "/kept") == before
+        victim.request("GET", "/readyz")
+    victim.restart()
+    assert victim.url == url
+    assert victim.get(namespaced("configmaps", "default") + "/kept") == before
 
 
 @pytest.mark.slow
-def test_flags_and_tokens_of_a_restart_count(fresh_apiserver: Callable[..., ApiServer]) -> None:
-    server = fresh_apiserver()
-    server.tokens[VAI] = "another-token"
-    server.restart(["--goaway-chance=0.01"])
+def test_flags_and_tokens_of_a_restart_count(victim: ApiServer) -> None:
+    victim.tokens[VAI] = "another-token"
+    victim.restart(["--goaway-chance=0.01"])
     old = {"Authorization": "Bearer vai-token"}
-    assert server.request("GET", "/api", headers=old).status == 401
-    assert server.request("GET", PODS, user=VAI).status == 200
+    assert victim.request("GET", "/api", headers=old).status == 401
+    assert victim.request("GET", PODS, user=VAI).status == 200
     command = subprocess.run(
-        ["ps", "-ww", "-o", "args=", "-p", str(server.pid)],
+        ["ps", "-ww", "-o", "args=", "-p", str(victim.pid)],
         capture_output=True,
         text=True,
         check=True,
@@ -214,52 +220,41 @@ def test_flags_and_tokens_of_a_restart_count(fresh_apiserver: Callable[..., ApiS
 
 
 @pytest.mark.slow
-def test_etcd_killed_and_started_again_has_its_data(
-    fresh_apiserver: Callable[..., ApiServer],
-) -> None:
-    server = fresh_apiserver()
-    server.create_many([config_map("kept")])
-    server.kill_etcd()
-    assert server.alive
-    server.restart_etcd()
-    wait_until(lambda: server.request("GET", "/readyz").status == 200)
-    assert "kept" in names(server.get(namespaced("configmaps", "default")))
+def test_etcd_killed_and_started_again_has_its_data(victim: ApiServer) -> None:
+    victim.create_many([config_map("kept-by-etcd")])
+    victim.kill_etcd()
+    assert victim.alive
+    victim.restart_etcd()
+    wait_until(lambda: victim.request("GET", "/readyz").status == 200)
+    assert "kept-by-etcd" in names(victim.get(namespaced("configmaps", "default")))
 
 
 @pytest.mark.slow
-def test_a_paused_server_keeps_the_connection_and_says_nothing(
-    fresh_apiserver: Callable[..., ApiServer],
-) -> None:
-    server = fresh_apiserver()
-    # To the end of the stored objects, so that what follows is silence.
-    rv = server.get(PODS)["metadata"]["resourceVersion"]
-    server.pause()
+def test_a_paused_server_takes_connections_and_says_nothing(victim: ApiServer) -> None:
+    victim.pause()
     with pytest.raises(TimeoutError):
-        next(server.watch(f"{PODS}?resourceVersion={rv}", timeout_s=1))
-    server.resume()
-    assert server.request("GET", "/readyz").status == 200
+        next(victim.watch(f"{PODS}?resourceVersion=0", timeout_s=1))
+    victim.resume()
+    assert victim.request("GET", "/readyz").status == 200
 
 
 @pytest.mark.slow
-def test_compaction_and_a_restart_make_old_versions_410(
-    fresh_apiserver: Callable[..., ApiServer],
-) -> None:
-    server = fresh_apiserver()
+def test_compaction_and_a_restart_make_old_versions_410(victim: ApiServer) -> None:
     path = namespaced("configmaps", "default")
-    server.create_many(config_map(f"c{i}") for i in range(6))
-    first = server.get(f"{path}?limit=2")
+    victim.create_many(config_map(f"c{i}") for i in range(6))
+    first = victim.get(f"{path}?limit=2")
     old = first["metadata"]["resourceVersion"]
     token = urllib.parse.quote(first["metadata"]["continue"])
-    server.create_many(config_map(f"d{i}") for i in range(3))
-    server.compact()
+    victim.create_many(config_map(f"d{i}") for i in range(3))
+    victim.compact()
     # The watch cache, in memory, still has it.
-    events = server.watch(f"{path}?resourceVersion={old}")
+    events = victim.watch(f"{path}?resourceVersion={old}")
     assert next(events)["type"] == "ADDED"
     events.close()
-    server.restart()
-    (event,) = server.watch(f"{path}?resourceVersion={old}")
+    victim.restart()
+    (event,) = victim.watch(f"{path}?resourceVersion={old}")
     assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
-    expired = server.request("GET", f"{path}?limit=2&continue={token}")
+    expired = victim.request("GET", f"{path}?limit=2&continue={token}")
     assert (expired.status, expired.json()["reason"]) == (410, "Expired")
     assert expired.json()["metadata"]["continue"]
 
@@ -277,12 +272,9 @@ def test_without_a_watch_cache_compaction_alone_gives_410(
 
 
 @pytest.mark.slow
-def test_objects_written_into_etcd_are_served_as_if_created(
-    fresh_apiserver: Callable[..., ApiServer],
-) -> None:
-    server = fresh_apiserver()
+def test_objects_written_into_etcd_are_served_as_if_created(victim: ApiServer) -> None:
     crd = objects.widget_crd()
-    server.install_crd(crd)
+    victim.install_crd(crd)
     everything = [
         *objects.namespaces(4),
         *objects.pods(500, namespace_count=4),
@@ -290,8 +282,8 @@ def test_objects_written_into_etcd_are_served_as_if_created(
         *objects.widgets(50, namespace_count=4),
         *objects.nodes(5),
     ]
-    assert server.populate_etcd(everything) == len(everything)
-    answer = server.request("GET", PODS).ok()
+    assert victim.populate_etcd(everything) == len(everything)
+    answer = victim.request("GET", PODS).ok()
     assert 4800 < len(answer.body) / 500 < 5800
     served = {pod["metadata"]["uid"]: pod for pod in answer.json()["items"]}
     for pod in objects.pods(500, namespace_count=4):
@@ -299,36 +291,32 @@ def test_objects_written_into_etcd_are_served_as_if_created(
         assert found["status"]["phase"] == pod["status"]["phase"]
         assert found["metadata"]["creationTimestamp"] == pod["metadata"]["creationTimestamp"]
     assert not served
-    assert len(server.get(objects.WIDGETS_PATH)["items"]) == 50
-    assert len(server.get("/apis/apps/v1/replicasets")["items"]) == 63
+    assert len(victim.get(objects.WIDGETS_PATH)["items"]) == 50
+    assert len(victim.get("/apis/apps/v1/replicasets")["items"]) == 63
     # They are ordinary objects: they can be changed and deleted.
     name = next(objects.pods(1, namespace_count=4))["metadata"]["name"]
     path = f"{namespaced('pods', 'team-00')}/{name}"
-    server.patch(path, {"metadata": {"labels": {"touched": "yes"}}})
-    server.delete(path)
-    assert server.request("GET", path).status == 404
+    victim.patch(path, {"metadata": {"labels": {"touched": "yes"}}})
+    victim.delete(path)
+    assert victim.request("GET", path).status == 404
 
 
 @pytest.mark.slow
-def test_restored_data_goes_back_in_resource_versions(
-    fresh_apiserver: Callable[..., ApiServer], tmp_path: Path
-) -> None:
-    server = fresh_apiserver()
-    server.create_many([config_map("in-the-backup")])
-    server.save_data(tmp_path / "backup")
-    uid = server.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
-    server.create_many(config_map(f"later-{i}") for i in range(100))
-    newest = server.revision()
-    server.load_data(tmp_path / "backup")
-    assert server.revision() < newest
-    assert server.get("/api/v1/namespaces/kube-system")["metadata"]["uid"] == uid
-    kept = names(server.get(namespaced("configmaps", "default")))
+def test_restored_data_goes_back_in_resource_versions(victim: ApiServer, tmp_path: Path) -> None:
+    victim.create_many([config_map("in-the-backup")])
+    victim.save_data(tmp_path / "backup")
+    uid = victim.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
+    victim.create_many(config_map(f"later-{i}") for i in range(100))
+    newest = victim.revision()
+    victim.load_data(tmp_path / "backup")
+    assert victim.revision() < newest
+    assert victim.get("/api/v1/namespaces/kube-system")["metadata"]["uid"] == uid
+    kept = names(victim.get(namespaced("configmaps", "default")))
     assert "in-the-backup" in kept
     assert not any(name.startswith("later-") for name in kept)
 
 
 @pytest.mark.slow
-@pytest.mark.kube
 @pytest.mark.usefixtures("apiserver_binaries")
 def test_both_servers_die_with_a_test_process_that_was_killed(tmp_path: Path) -> None:
     script = (
@@ -351,6 +339,53 @@ def test_both_servers_die_with_a_test_process_that_was_killed(tmp_path: Path) ->
         process.send_signal(signal.SIGKILL)
         process.wait()
         wait_until(lambda: not any(runs(pid) for pid in pids), limit_s=10)
+
+
+BUILD = Path(__file__).parents[1] / "apiserver" / "build.py"
+
+
+def build(cache: Path, path: str) -> subprocess.CompletedProcess[str]:
+    """Runs the build script with this cache folder and this PATH."""
+    return subprocess.run(
+        [sys.executable, BUILD],
+        env={"VAI_TEST_CACHE": str(cache), "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_go_the_build_says_so_in_one_line(tmp_path: Path) -> None:
+    result = build(tmp_path / "cache", path=str(tmp_path))
+    assert result.returncode == EXIT_NO_GO
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert "install Go 1.26" in line
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_go_that_is_too_old_is_named_with_its_version(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go1.25.9\n")
+    go.chmod(0o755)
+    result = build(tmp_path / "cache", path=f"{tmp_path}:/usr/bin:/bin")
+    assert result.returncode == EXIT_NO_GO
+    (line,) = result.stderr.splitlines()
+    assert f"{go} is go1.25.9" in line
+
+
+def test_what_is_built_needs_no_go_and_is_not_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAI_TEST_CACHE", str(tmp_path))
+    folder = binaries().folder
+    folder.mkdir()
+    for tool in TOOLS:
+        (folder / tool.name).touch()
+    result = build(tmp_path, path="")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].endswith(str(folder))
+    assert [len(list(folder.iterdir())), result.stderr] == [len(TOOLS), ""]
 
 
 def runs(pid: int) -> bool:
