@@ -1,0 +1,97 @@
+"""The command `vai`: its subcommands, their help, and what an error looks like."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from vai.cli.failures import EXIT_INTERRUPTED, Failure, failure_of
+
+#: Name → (where it is, what it does). Only the one that is called is imported.
+_COMMANDS: Final = {
+    "get": ("vai.cli.get:get", "Print objects from a cluster file, as kubectl get does."),
+    "sync": ("vai.cli.sync:sync", "Keep a cluster file current."),
+    "status": ("vai.cli.status:status", "Say what a cluster file keeps and how fresh it is."),
+    "forget": ("vai.cli.forget:forget", "Delete a resource from a cluster file."),
+    "backup": ("vai.cli.backup:backup", "Copy a cluster file, also while it is written."),
+    "demo": ("vai.cli.demo:demo", "See all of it work against a simulated API server."),
+    "completion": ("vai.cli.completion:completion", "Print the completion script of a shell."),
+}
+
+_EXIT_CODES: Final = """\b
+Exit codes:
+  0  done; the answer was served
+  1  error: the message on stderr says what to do
+  2  wrong usage of the command line
+  3  served, but older than --max-age
+"""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called, and words its errors."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Their names, the daily ones first."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of this name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list in `vai --help`, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; name the nearest one for a slip of the finger."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near and "Did you mean" not in error.message:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; users' mistakes end in one message, not in a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (Failure, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            ctx.exit(EXIT_INTERRUPTED)
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_EXIT_CODES,
+)
+@click.version_option(package_name="vai-cache", prog_name="vai")
+def cli() -> None:
+    """Keep Kubernetes resources in a local file and query them, online or offline.
+
+    \b
+    Examples:
+      vai sync --file prod.db --resources pods,deployments.apps     # in one terminal
+      vai get pods -A --file prod.db                                # in another
+      vai get deploy/web -n shop -o yaml --file prod.db             # also when the server is gone
+      vai status --file prod.db
+      vai demo                                                      # needs no cluster
+    """

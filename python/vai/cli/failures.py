@@ -1,0 +1,71 @@
+"""Exit codes, and errors as one message on stderr."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any, Final
+
+import click
+
+from vai.errors import (
+    InvalidExpressionError,
+    InvalidSelectorError,
+    NotSyncedError,
+    VaiError,
+    WriterRunningError,
+)
+
+EXIT_ERROR: Final = 1
+EXIT_STALE: Final = 3
+EXIT_INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells report it."""
+
+
+class Failure(click.ClickException):
+    """An error that its message explains: printed as `vai: …`, without a traceback."""
+
+    exit_code = EXIT_ERROR
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it, on stderr."""
+        click.echo(f"vai: {self.message}", file=file, err=file is None)
+
+
+def warn(message: str) -> None:
+    """A line on stderr beside an answer."""
+    click.echo(f"vai: {message}", err=True)
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """What a user is told of an error; None for what is a defect of ours."""
+    if isinstance(error, VaiError):
+        return Failure(message_of(error))
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Failure(f"{where}{error.strerror or error}")
+    return None
+
+
+def message_of(error: VaiError) -> str:
+    """The message of an error, completed by what its class knows."""
+    text = str(error)
+    if isinstance(error, NotSyncedError) and "never synced" not in text:
+        return f"never synced: {text}"
+    if isinstance(error, WriterRunningError):
+        pid = error.pid
+        if pid is not None and str(pid) not in text:
+            text += f" (pid {pid})"
+    return text
+
+
+def selector_failure(
+    what: str, selector: str, error: InvalidSelectorError | InvalidExpressionError
+) -> Failure:
+    """The message with the selector below it and a caret under the offending place."""
+    at = min(error.position, len(selector))
+    return Failure(f"{what}: {error}\n  {selector}\n  {' ' * at}^")
+
+
+def is_terminal(stream: IO[Any]) -> bool:
+    """Whether a person looks at the stream in a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
