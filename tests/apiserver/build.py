@@ -171,7 +171,7 @@ def _announce(missing: list[Tool], folder: Path, say: Say) -> None:
         "for the tests, once per machine.\n"
         "  time:   5 minutes on 2 idle cores, up to 20 on busy ones; "
         "seconds when Go's build cache has it\n"
-        "  size:   0.6 GB of downloads, 2.3 GB of Go build cache, 0.2 GB of programs\n"
+        "  size:   0.8 GB of Go modules, 3.2 GB of Go build cache, 0.2 GB of programs\n"
         f"  folder: {folder} (VAI_TEST_CACHE moves it)"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -314,6 +315,7 @@ def test_restored_data_goes_back_in_resource_versions(victim: ApiServer, tmp_pat
     kept = names(victim.get(namespaced("configmaps", "default")))
     assert "in-the-backup" in kept
     assert not any(name.startswith("later-") for name in kept)
+    shutil.rmtree(tmp_path / "backup")  # pytest keeps folders of three runs; this one is large
 
 
 @pytest.mark.slow
@@ -339,6 +341,7 @@ def test_both_servers_die_with_a_test_process_that_was_killed(tmp_path: Path) ->
         process.send_signal(signal.SIGKILL)
         process.wait()
         wait_until(lambda: not any(runs(pid) for pid in pids), limit_s=10)
+    shutil.rmtree(tmp_path / "own")
 
 
 BUILD = Path(__file__).parents[1] / "apiserver" / "build.py"
