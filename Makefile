@@ -25,6 +25,9 @@ PYTHON_SOURCES := README.md LICENSE $(shell find python -type f ! -name '*.so' !
 # A wheel that runs on any Linux since glibc 2.17 is linked by zig; elsewhere the system's linker does.
 WHEEL_FLAGS := $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 
+# Run a command, show what it printed only if it fails.
+quietly = log=$$($(1) 2>&1) || { printf '%s\n' "$$log"; exit 1; }
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +43,8 @@ $(SETUP): scripts/setup.sh requirements/uv.txt requirements/dev.txt
 build: $(BUILT)-dev-fast ## compile vai into .venv (optimised, rebuilt in seconds)
 # One stamp per profile; building one replaces the other's extension module.
 $(BUILT)-dev-fast $(BUILT)-release: $(BUILT)-%: $(SETUP) $(RUST_SOURCES)
-	@echo "vai: building (profile $*; the first time takes some minutes)"
-	@$(BIN)/maturin develop --quiet --locked --profile $* --uv
+	@echo "vai: building (profile $*; the first time takes two minutes or more)"
+	@$(call quietly,$(BIN)/maturin develop --quiet --locked --profile $* --uv)
 	@rm -f $(BUILT)-*
 	@touch $@
 
@@ -50,8 +53,8 @@ wheel: $(WHEEL) ## build dist/*.whl (manylinux2014 on Linux) and the sdist
 $(WHEEL): $(SETUP) $(RUST_SOURCES) $(PYTHON_SOURCES)
 	@echo "vai: building the wheel and the sdist into dist/"
 	@rm -rf dist
-	@$(BIN)/maturin build --quiet --release --locked $(WHEEL_FLAGS) --out dist
-	@log=$$($(BIN)/maturin sdist --out dist 2>&1) || { echo "$$log"; exit 1; }
+	@$(call quietly,$(BIN)/maturin build --quiet --release --locked $(WHEEL_FLAGS) --out dist)
+	@$(call quietly,$(BIN)/maturin sdist --out dist)
 	@touch $@
 
 .PHONY: fmt
