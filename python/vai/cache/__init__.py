@@ -1,0 +1,28 @@
+"""The cache that users hold: reads of one moment, waits and the history, over a cluster file.
+
+What it is: `Cache`, made by `connect` (which also syncs) or `open` (which only reads). What it may
+know: the store that answers; the informer and the transport only inside `connect`, imported when
+there is something to sync. Why it is apart: a process that only reads must never load what talks
+to the network.
+"""
+
+from __future__ import annotations
+
+from vai.cache.aio import AsyncCache
+from vai.cache.cache import Cache
+from vai.cache.changes import AsyncChanges, Changes
+from vai.cache.connect import TEMPORARY, connect, open  # noqa: A004 - vai.open
+from vai.cache.views import Change, Page, Snapshot
+
+__all__ = [
+    "TEMPORARY",
+    "AsyncCache",
+    "AsyncChanges",
+    "Cache",
+    "Change",
+    "Changes",
+    "Page",
+    "Snapshot",
+    "connect",
+    "open",
+]

@@ -1,0 +1,98 @@
+"""The asynchronous twins of what waits; everything else of a cache may be called from a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import overload
+
+from vai.cache.changes import AsyncChanges, History
+from vai.cache.conditions import Synced, Until, exists
+from vai.cache.query import Namespaces
+from vai.cache.reads import Reads
+from vai.cache.views import Page
+from vai.cache.waits import Deadline
+from vai.objects import Object
+from vai.types import Position
+
+
+class AsyncCache:
+    """`cache.aio`: the same object for coroutines; only what waits is here.
+
+    `get`, `snapshot` and `list` of the cache take microseconds to milliseconds and may be called
+    from a loop directly. Nothing here parks a thread: one waker thread per cache serves all loops.
+    """
+
+    def __init__(self, reads: Reads) -> None:
+        """Use `Cache.aio`."""
+        self._reads = reads
+
+    async def wait_synced(
+        self,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+    ) -> None:
+        """See `Cache.wait_synced`."""
+        await Synced(self._reads).wait(Deadline(timeout))
+
+    @overload
+    async def wait_for(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+        min_resource_version: str | None = None,
+    ) -> Object: ...
+    @overload
+    async def wait_for(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        until: Callable[[Object | None], object],
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+        min_resource_version: str | None = None,
+    ) -> Object | None: ...
+    async def wait_for(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        until: Callable[[Object | None], object] = exists,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+        min_resource_version: str | None = None,
+    ) -> Object | None:
+        """See `Cache.wait_for`; `until` is a plain function, called on the loop."""
+        key = (name, namespace)
+        condition = Until(self._reads, resource, key, until, min_resource_version)
+        return await condition.wait(Deadline(timeout))
+
+    def changes(
+        self, resources: str | Sequence[str], since: Position | None = None
+    ) -> AsyncChanges:
+        """See `Cache.changes`; an asynchronous iterator of `Change`."""
+        names = [resources] if isinstance(resources, str) else list(resources)
+        return AsyncChanges(History(self._reads, names, since))
+
+    async def list(
+        self,
+        resource: str,
+        namespace: Namespaces = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int | None = None,
+        cursor: str | None = None,
+        max_age: float | timedelta | None = None,
+    ) -> Page:
+        """See `Cache.list`; read in a worker thread, for pages too large to hold up a loop."""
+
+        def read() -> Page:
+            wanted = self._reads.select(resource, namespace, label_selector, field_selector)
+            return self._reads.page(wanted, limit, cursor, max_age)
+
+        return await asyncio.to_thread(read)

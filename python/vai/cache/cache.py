@@ -1,0 +1,305 @@
+"""`Cache`: reads of one moment, waits, and the history, over one cluster file."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Self, overload
+
+from vai.cache.aio import AsyncCache
+from vai.cache.changes import Changes, History
+from vai.cache.conditions import Synced, Until, exists
+from vai.cache.engine import Engine
+from vai.cache.query import Namespaces, namespaces_of
+from vai.cache.reads import Reads
+from vai.cache.views import Page, Snapshot
+from vai.cache.waits import Deadline
+from vai.objects import Object
+from vai.types import Cluster, Freshness, Position, Resource, Scope, ScopeStatus
+
+
+class Cache:
+    """A cluster file that is read, and, from `vai.connect`, kept current.
+
+    Made by `vai.connect` or `vai.open`. Thread-safe: any thread may call anything, `close`
+    included. Not fork-safe: in a forked child every call raises ForkedError; open the file there
+    instead. A context manager, also asynchronous.
+
+    Every read is one moment of the file and says how fresh it is. Reads of what was asked for but
+    never listed raise NotSyncedError, of what no scope keeps NotKeptError, of an unknown resource
+    UnknownResourceError; a closed cache raises ClosedError. Resources are named as kubectl takes
+    them.
+    """
+
+    def __init__(self, engine: Engine, scopes: Sequence[Scope] = ()) -> None:
+        """Use `vai.connect` or `vai.open`."""
+        self._engine = engine
+        self._reads = Reads(engine, scopes)
+        # Runs at exit, or when nobody holds the cache any more.
+        self._finalizer = weakref.finalize(self, engine.close)
+
+    # the cache itself
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        return self._engine.store.path
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """What this cache was asked to keep, one scope per namespace; empty if it only reads."""
+        return self._reads.wanted
+
+    @property
+    def role(self) -> str:
+        """ "writer" while this process syncs the file, else "reader"."""
+        return "writer" if self._engine.writes else "reader"
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._engine.closed
+
+    @property
+    def aio(self) -> AsyncCache:
+        """What waits, for asyncio: `wait_synced`, `wait_for`, `changes`, `list`."""
+        return AsyncCache(self._reads)
+
+    def close(self) -> None:
+        """Stop syncing, end every wait and every `changes` loop, close the file.
+
+        Idempotent, callable from any thread, takes less than two seconds, runs at exit by itself.
+        What was committed stays. In a forked child it does nothing.
+        """
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.role
+        return f"<vai.Cache {self._engine.store.path} ({state})>"
+
+    # what is known
+
+    def cluster(self) -> Cluster | None:
+        """Whose copy the file is; None while nothing was ever synced."""
+        return self._engine.store.cluster()
+
+    def resources(self) -> tuple[Resource, ...]:
+        """What discovery found, most preferred first; empty while nothing was ever synced."""
+        return tuple(self._engine.store.resources())
+
+    def resolve(self, resource: str) -> Resource:
+        """The resource that kubectl would take for this word."""
+        return self._reads.resolve(resource)
+
+    def status(self) -> list[ScopeStatus]:
+        """Every scope of the file with its freshness, whoever syncs it."""
+        return self._engine.store.scopes()
+
+    def freshness(self, resource: str, namespace: Namespaces = None) -> Freshness:
+        """How fresh an answer about this resource (in these namespaces) would be now."""
+        found = self._reads.resolve(resource)
+        return self._reads.freshness(found, namespaces_of(found, namespace))
+
+    def position(self) -> Position:
+        """The last commit: `changes(since=position)` goes on from here."""
+        return self._engine.store.position()
+
+    # reads
+
+    def get(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        max_age: float | timedelta | None = None,
+    ) -> Object | None:
+        """One object; None only if its absence is proven.
+
+        Costs one indexed lookup; nothing is decompressed or decoded until the object is touched.
+
+        Args:
+            resource: as kubectl takes it.
+            name: metadata.name, or a whole key `namespace/name`.
+            namespace: of a namespaced object.
+            max_age: the oldest proof that will do.
+
+        Raises:
+            NotSyncedError: it may exist: its scope was never listed completely.
+            NotKeptError: it may exist: no scope of the file covers it.
+            StaleError: the answer is older than `max_age`.
+        """
+        return self._reads.get(resource, name, namespace, max_age)
+
+    def snapshot(
+        self,
+        resource: str,
+        namespace: Namespaces = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        max_age: float | timedelta | None = None,
+    ) -> Snapshot:
+        """All matching objects of one moment, as a mapping by key.
+
+        Costs a read of the matching rows; their bodies stay compressed (about 7 % of the JSON)
+        until they are touched.
+
+        Args:
+            resource: as kubectl takes it.
+            namespace: one namespace, several, or None for all that is kept.
+            label_selector: as in `kubectl get -l`.
+            field_selector: as in `kubectl get --field-selector`.
+            max_age: the oldest proof that will do.
+
+        Raises:
+            NotSyncedError: the resource was never listed completely.
+            NotKeptError: no scope of the file covers what is asked for.
+            StaleError: the answer is older than `max_age`.
+        """
+        wanted = self._reads.select(resource, namespace, label_selector, field_selector)
+        return self._reads.snapshot(wanted, max_age)
+
+    def list(
+        self,
+        resource: str,
+        namespace: Namespaces = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int | None = None,
+        cursor: str | None = None,
+        max_age: float | timedelta | None = None,
+    ) -> Page:
+        """One page of the matching objects in key order, as objects or as bytes.
+
+        Each page is of one moment of its own; the next one starts after the last key of this one.
+
+        Args:
+            resource: as kubectl takes it.
+            namespace: one namespace, several, or None for all that is kept.
+            label_selector: as in `kubectl get -l`.
+            field_selector: as in `kubectl get --field-selector`.
+            limit: objects per page; None for all.
+            cursor: `Page.cursor` of the page before.
+            max_age: the oldest proof that will do.
+
+        Raises:
+            InvalidCursorError: the cursor is of another file, query or release.
+            NotSyncedError, NotKeptError, StaleError: as `snapshot`.
+        """
+        wanted = self._reads.select(resource, namespace, label_selector, field_selector)
+        return self._reads.page(wanted, limit, cursor, max_age)
+
+    # waits
+
+    def wait_synced(self, timeout: float | timedelta | None = None) -> None:
+        """Return when every scope has a whole answer: at once for a file that was synced before.
+
+        Waits for the scopes given to `vai.connect`; of "*" for all that may be read; of a cache
+        that only reads, for all scopes of the file.
+
+        Raises:
+            SyncTimeoutError: `.scopes` says why, per scope.
+        """
+        Synced(self._reads).block(Deadline(timeout))
+
+    @overload
+    def wait_for(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        timeout: float | timedelta | None = None,
+        min_resource_version: str | None = None,
+    ) -> Object: ...
+    @overload
+    def wait_for(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        until: Callable[[Object | None], object],
+        timeout: float | timedelta | None = None,
+        min_resource_version: str | None = None,
+    ) -> Object | None: ...
+    def wait_for(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        until: Callable[[Object | None], object] = exists,
+        timeout: float | timedelta | None = None,
+        min_resource_version: str | None = None,
+    ) -> Object | None:
+        """Wait until a condition holds for one object, and return the object.
+
+        Waits inside the core for the next commit; nothing is polled over the network.
+
+        Args:
+            resource: as kubectl takes it.
+            name: metadata.name, or a whole key `namespace/name`.
+            namespace: of a namespaced object.
+            until: called with the object, and again whenever it changed; a true result ends the
+                wait. It gets None only when the object's absence is proven. By default the wait
+                ends when the object exists.
+            timeout: how long to wait; None for ever.
+            min_resource_version: what a write of one's own returned: `until` sees nothing older.
+
+        Returns:
+            What `until` accepted; None if that was the absence.
+
+        Raises:
+            VaiTimeoutError: the condition did not hold in time.
+            NotKeptError: no scope of the file covers the object.
+        """
+        condition = Until(self._reads, resource, (name, namespace), until, min_resource_version)
+        return condition.block(Deadline(timeout))
+
+    # history
+
+    def changes(self, resources: str | Sequence[str], since: Position | None = None) -> Changes:
+        """What happens to these resources, in order; ends when the cache is closed.
+
+        Args:
+            resources: as kubectl takes them.
+            since: a position (`snapshot.position`, `change.position`) to go on after; None for
+                from now on, or from the end of the first list if that is not over yet.
+
+        Returns:
+            An iterator of `Change`; also a context manager.
+
+        Raises:
+            ExpiredError: (while iterating) the history does not reach back to `since`; take a
+                snapshot and go on from its position.
+        """
+        names = [resources] if isinstance(resources, str) else list(resources)
+        return Changes(History(self._reads, names, since))

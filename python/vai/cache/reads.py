@@ -1,0 +1,239 @@
+"""Reads of one moment, with the freshness that was true before they were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import msgspec
+
+from vai.cache import cursor as cursors
+from vai.cache.engine import Engine
+from vai.cache.query import Namespaces, answering, covers, identity_of, namespaces_of, settled
+from vai.cache.views import Page, Snapshot
+from vai.errors import (
+    InvalidRequestError,
+    NotKeptError,
+    NotSyncedError,
+    StaleError,
+    UnknownResourceError,
+)
+from vai.objects import Object
+from vai.store import Rows, Store, parse_field_selector, parse_label_selector
+from vai.types import EVERYTHING, Freshness, Position, Resource, Scope, ScopeStatus
+
+MaxAge = float | timedelta | None
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What a read asks for, checked: where, and by which selectors."""
+
+    resource: Resource
+    namespaces: list[str] | None
+    label_selector: str
+    field_selector: str
+
+
+class Reads:
+    """The reading half of a cache. `vai.cache.Cache` documents what users see of it."""
+
+    def __init__(self, engine: Engine, wanted: Sequence[Scope]) -> None:
+        self.engine = engine
+        self.wanted = tuple(wanted)
+
+    @property
+    def store(self) -> Store:
+        """The handle that answers."""
+        return self.engine.store
+
+    # what is known
+
+    def resolve(self, word: str) -> Resource:
+        """The resource of this name; NotSyncedError while discovery has not answered yet."""
+        try:
+            return self.store.resolve(word)
+        except NotSyncedError as error:
+            reasons = dict.fromkeys(self.pending().values())
+            if not reasons:
+                raise
+            raise NotSyncedError(f"{error}: {'; '.join(reasons)}") from None
+
+    def pending(self) -> Mapping[Scope, str]:
+        """Scopes that were asked for and are not in the file yet, and why."""
+        syncing = self.engine.syncing
+        return {} if syncing is None else syncing.pending()
+
+    def may_come(self, resource: Resource | None) -> bool:
+        """Whether the resource (None: a name that is unknown so far) is still to be synced."""
+        for scope in self.pending():
+            if resource is None or scope.resource == EVERYTHING:
+                return True
+            if self.known(scope) == resource:
+                return True
+        return False
+
+    def known(self, scope: Scope) -> Resource | None:
+        """The scope's resource, if its name means one by now."""
+        try:
+            return self.store.resolve(scope.resource)
+        except (UnknownResourceError, NotSyncedError):
+            return None
+
+    def unsynced(self) -> dict[str, str]:
+        """Why, per scope that has no whole answer yet."""
+        statuses = self.store.scopes()
+        if not self.wanted:
+            missing = {
+                str(s): str(s.freshness) for s in statuses if not settled(s, everything=False)
+            }
+            return missing if statuses else {self.store.path: "never synced"}
+        pending = self.pending()
+        found: dict[str, str] = {}
+        for scope in self.wanted:
+            if scope in pending:
+                found[str(scope)] = pending[scope]
+            elif scope.resource == EVERYTHING:
+                found |= self._all_unsynced(statuses)
+            else:
+                found |= self._one_unsynced(scope, statuses)
+        return found
+
+    def _all_unsynced(self, statuses: Sequence[ScopeStatus]) -> dict[str, str]:
+        if not statuses:
+            return {EVERYTHING: "never synced"}
+        return {str(s): str(s.freshness) for s in statuses if not settled(s, everything=True)}
+
+    def _one_unsynced(self, scope: Scope, statuses: Sequence[ScopeStatus]) -> dict[str, str]:
+        try:
+            resource = self.store.resolve(scope.resource)
+        except (UnknownResourceError, NotSyncedError) as error:
+            return {str(scope): str(error)}
+        found = [status for status in statuses if covers(status, resource, scope)]
+        if any(status.complete for status in found):
+            return {}
+        if not found:
+            return {str(scope): "not kept by the process that syncs the file"}
+        return {str(scope): str(found[0].freshness)}
+
+    def freshness(self, resource: Resource, namespaces: Sequence[str] | None) -> Freshness:
+        """How fresh an answer about this would be now."""
+        statuses = self.answering(resource, namespaces)
+        return Freshness.worst(status.freshness for status in statuses)
+
+    def answering(
+        self, resource: Resource, namespaces: Sequence[str] | None
+    ) -> Sequence[ScopeStatus]:
+        """The scopes that an answer about this comes from."""
+        with self._translated(resource):
+            return answering(self.store.scopes(), resource, namespaces)
+
+    # reads
+
+    def get(
+        self, word: str, name: str, namespace: str | None, max_age: MaxAge = None
+    ) -> Object | None:
+        """See `Cache.get`."""
+        resource = self.resolve(word)
+        place, last = identity_of(resource, name, namespace)
+        if max_age is not None:
+            spaces = None if place is None else [place]
+            _refuse_older(self.freshness(resource, spaces), max_age, resource)
+        with self._translated(resource):
+            row = self.store.get(resource, place, last)
+        return None if row is None else Object.of(row)
+
+    def select(
+        self, word: str, namespace: Namespaces, label_selector: str, field_selector: str
+    ) -> Selection:
+        """What is asked for, checked."""
+        resource = self.resolve(word)
+        spaces = namespaces_of(resource, namespace)
+        return Selection(resource, spaces, label_selector, field_selector)
+
+    def snapshot(self, wanted: Selection, max_age: MaxAge) -> Snapshot:
+        """See `Cache.snapshot`."""
+        rows, freshness = self._rows(wanted, max_age)
+        return Snapshot(rows, wanted.resource, freshness)
+
+    def page(
+        self, wanted: Selection, limit: int | None, cursor: str | None, max_age: MaxAge
+    ) -> Page:
+        """See `Cache.list`."""
+        if limit is not None and limit < 1:
+            raise InvalidRequestError(f"limit must be at least 1, not {limit}")
+        query = "" if limit is None and cursor is None else self._fingerprint(wanted)
+        after = "" if cursor is None else cursors.decode(cursor, query)
+        rows, freshness = self._rows(wanted, max_age, limit=limit or 0, after=after)
+        more = rows.next_key
+        return Page(
+            total=rows.total,
+            cursor=None if more is None else cursors.encode(query, more),
+            freshness=freshness,
+            position=Position(rows.epoch, rows.seq),
+            resource=wanted.resource,
+            rows=rows,
+        )
+
+    # inside
+
+    def _rows(
+        self, wanted: Selection, max_age: MaxAge, *, limit: int = 0, after: str = ""
+    ) -> tuple[Rows, Freshness]:
+        # Taken before the rows, the freshness can only understate how fresh they are.
+        before = self.store.scopes()
+        with self._translated(wanted.resource):
+            rows = self.store.rows(
+                wanted.resource,
+                wanted.namespaces,
+                label_selector=wanted.label_selector,
+                field_selector=wanted.field_selector,
+                limit=limit,
+                after=after,
+            )
+        freshness = self._freshness_of(rows, before)
+        if max_age is not None:
+            _refuse_older(freshness, max_age, wanted.resource)
+        return rows, freshness
+
+    def _freshness_of(self, rows: Rows, before: Sequence[ScopeStatus]) -> Freshness:
+        used = rows.scopes
+        parts = [status.freshness for status in before if status.id in used]
+        if len(parts) < len(used):
+            # A scope was made in between; it has nothing to overstate yet.
+            parts = [status.freshness for status in self.store.scopes() if status.id in used]
+        worst = Freshness.worst(parts)
+        if not rows.resource_version:
+            return worst
+        return msgspec.structs.replace(worst, resource_version=rows.resource_version)
+
+    def _fingerprint(self, wanted: Selection) -> str:
+        cluster = self.store.cluster()
+        return cursors.fingerprint(
+            "" if cluster is None else cluster.uid,
+            wanted.resource.name,
+            wanted.namespaces,
+            parse_label_selector(wanted.label_selector),
+            parse_field_selector(wanted.field_selector),
+        )
+
+    @contextmanager
+    def _translated(self, resource: Resource) -> Iterator[None]:
+        """What is asked for and not in the file yet is not synced, rather than not kept."""
+        try:
+            yield
+        except NotKeptError as error:
+            if not self.may_come(resource):
+                raise
+            raise NotSyncedError(
+                f"never synced: {resource.name}", resource=resource.name
+            ) from error
+
+
+def _refuse_older(freshness: Freshness, max_age: float | timedelta, resource: Resource) -> None:
+    if freshness.older_than(max_age):
+        raise StaleError(
+            f"{resource.name}: older than asked for: {freshness}",
+            resource=resource.name,
+            freshness=freshness,
+        )
