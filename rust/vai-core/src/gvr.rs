@@ -107,10 +107,10 @@ mod tests {
         for text in ["pods.v1.", "deployments.v1.apps", "roles.v1.rbac.authorization.k8s.io"] {
             let parsed = GroupVersionResource::parse(text).unwrap();
             assert_eq!(parsed.to_string(), text);
-            assert_eq!(split_api_version(&parsed.api_version()), (
-                parsed.group.as_str(),
-                parsed.version.as_str()
-            ));
+            assert_eq!(
+                split_api_version(&parsed.api_version()),
+                (parsed.group.as_str(), parsed.version.as_str())
+            );
         }
         for text in ["pods", "pods.v1", ".v1.apps", "pods..apps", ""] {
             assert_eq!(GroupVersionResource::parse(text), None, "{text:?}");

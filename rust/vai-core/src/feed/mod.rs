@@ -4,13 +4,17 @@
 //! whatever the size of the response. Nothing is re-serialised: a body is a slice of what the
 //! server sent.
 
+mod ends;
+mod gunzip;
+mod item;
+pub(crate) mod json;
 mod list;
 mod watch;
 
 use std::sync::Arc;
 
 pub use self::list::{ListFeed, PageMeta};
-pub use self::watch::{Event, WatchFeed};
+pub use self::watch::{Event, MAX_EXCERPT_BYTES, WatchFeed};
 use crate::field::{FieldSet, FieldValue};
 use crate::object::Owner;
 use crate::redact::Redaction;
@@ -67,6 +71,35 @@ pub struct FeedOptions {
     pub fields: Arc<FieldSet>,
     /// A longer object is an error.
     pub max_object_bytes: usize,
+}
+
+impl FeedOptions {
+    /// A longer object is an error: forty times what etcd takes in one request (1.5 MiB,
+    /// `--max-request-bytes`, <https://etcd.io/docs/v3.6/dev-guide/limit/>), so that only a
+    /// damaged or foreign stream meets it.
+    pub const MAX_OBJECT_BYTES: usize = 64 << 20;
+
+    /// Options for a resource whose objects are kept as they are, without fields.
+    #[must_use]
+    pub fn new(kind: &str, api_version: &str) -> Self {
+        Self {
+            gzip: false,
+            kind: kind.to_owned(),
+            api_version: api_version.to_owned(),
+            redact: Redaction::None,
+            fields: Arc::default(),
+            max_object_bytes: Self::MAX_OBJECT_BYTES,
+        }
+    }
+}
+
+/// Buffers up to this size are kept for the next object that a chunk cuts.
+const KEPT_BUFFER_BYTES: usize = 1 << 20;
+
+/// Empties a buffer for its next use, and gives the memory of an unusually large one back.
+fn keep_buffer(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(KEPT_BUFFER_BYTES);
 }
 
 /// Why a response cannot be used.

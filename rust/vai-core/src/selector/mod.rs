@@ -1,10 +1,10 @@
 //! Kubernetes' own selectors: labels and fields.
 
-pub mod field;
-pub mod label;
+mod field;
+mod label;
 
-pub use field::{FieldSelector, FieldTerm};
-pub use label::{LabelSelector, Op, Requirement};
+pub use self::field::{FieldSelector, FieldTerm};
+pub use self::label::{LabelSelector, Op, Requirement};
 
 /// A selector that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

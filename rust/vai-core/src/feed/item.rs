@@ -1,0 +1,136 @@
+//! From a scan to an [`Item`].
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::json::{Cursor, Read};
+use super::{FeedOptions, Item};
+use crate::field::FieldSet;
+use crate::object::{Scan, Wanted, spanned};
+use crate::redact::{Redaction, partial_object_metadata};
+
+/// Something that cannot be used, at a position of the bytes at hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) at: usize,
+    pub(crate) problem: String,
+}
+
+/// What of a feed's options the building of items needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Builder {
+    fields: Arc<FieldSet>,
+    redact: Redaction,
+    /// `"kind":…,` and `"apiVersion":…,`
+    kind: Vec<u8>,
+    api_version: Vec<u8>,
+}
+
+/// The parts of a Table's row besides its object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) cells: Option<Range<usize>>,
+    pub(crate) has_object: bool,
+}
+
+impl Builder {
+    pub(crate) fn new(options: &FeedOptions) -> Self {
+        let member = |name: &str, value: &str| {
+            format!("\"{name}\":{},", serde_json::Value::from(value)).into_bytes()
+        };
+        Self {
+            fields: Arc::clone(&options.fields),
+            redact: options.redact,
+            kind: member("kind", &options.kind),
+            api_version: member("apiVersion", &options.api_version),
+        }
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted { fields: &self.fields, redact: self.redact }
+    }
+
+    /// Whether values may appear in messages.
+    pub(crate) fn may_quote(&self) -> bool {
+        self.redact == Redaction::None
+    }
+
+    /// Reads a row `{"cells": […], "object": {…}}` of a Table.
+    pub(crate) fn row(&self, cursor: &mut Cursor<'_>, scan: &mut Scan) -> Read<Row> {
+        let mut row = Row::default();
+        cursor.object(|cursor, key| {
+            if key.is(b"object") {
+                // includeObject=None leaves it out or null.
+                row.has_object = cursor.peek()? != b'n';
+                scan.object(cursor, self.wanted())
+            } else if key.is(b"cells") {
+                row.cells = Some(spanned(cursor)?);
+                Ok(())
+            } else {
+                cursor.value().map(drop)
+            }
+        })?;
+        Ok(row)
+    }
+
+    /// Makes the item of an object in `bytes`, which are valid JSON and UTF-8.
+    pub(crate) fn item(
+        &self,
+        bytes: &[u8],
+        scan: Scan,
+        cells: Option<Range<usize>>,
+    ) -> Result<Item, Fault> {
+        let at = scan.span.start;
+        let key = scan.key();
+        let fault = |problem: String| Fault {
+            at,
+            problem: match &key {
+                Some(key) => format!("{problem} (object {key})"),
+                None => problem,
+            },
+        };
+        if let Some(problem) = scan.problem {
+            return Err(fault(problem));
+        }
+        let lacks = |what: &str| fault(format!("the object has no {what}"));
+        let body = self.body(&bytes[scan.span.clone()], &scan);
+        Ok(Item {
+            namespace: scan.namespace,
+            name: scan.name.ok_or_else(|| lacks("metadata.name"))?,
+            uid: scan.uid.ok_or_else(|| lacks("metadata.uid"))?,
+            resource_version: scan
+                .resource_version
+                .ok_or_else(|| lacks("metadata.resourceVersion"))?,
+            created: scan.created,
+            labels: scan.labels,
+            owners: scan.owners,
+            fields: scan.fields,
+            body,
+            cells: cells.map(|cells| bytes[cells].to_vec()),
+        })
+    }
+
+    /// The object's bytes as they are kept.
+    fn body(&self, object: &[u8], scan: &Scan) -> Vec<u8> {
+        if self.redact == Redaction::Metadata {
+            return partial_object_metadata(object, scan.span.start, &scan.metadata);
+        }
+        let mut body = Vec::with_capacity(object.len() + self.kind.len() + self.api_version.len());
+        body.push(b'{');
+        if scan.kind.is_none() {
+            body.extend_from_slice(&self.kind);
+        }
+        if scan.api_version.is_none() {
+            body.extend_from_slice(&self.api_version);
+        }
+        body.extend_from_slice(&object[1..]);
+        body
+    }
+}
+
+/// Whether the bytes are UTF-8, which JSON is by definition (RFC 8259, 8.1).
+pub(crate) fn check_utf8(bytes: &[u8]) -> Result<(), Fault> {
+    std::str::from_utf8(bytes)
+        .map(drop)
+        .map_err(|error| Fault { at: error.valid_up_to(), problem: "not UTF-8".to_owned() })
+}
