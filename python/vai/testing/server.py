@@ -1,0 +1,569 @@
+"""The HTTP side: reads requests, routes them, writes answers as kube-apiserver does."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vai.testing import discovery
+from vai.testing.encode import Encoder, include_object
+from vai.testing.events import events_v1
+from vai.testing.faults import Damage
+from vai.testing.link import Connection, LinkDownError
+from vai.testing.listing import empty_page, page, render_page
+from vai.testing.negotiate import Form, negotiate
+from vai.testing.objects import Json, Stored, dumps
+from vai.testing.patches import json_patch, merge, strategic
+from vai.testing.requests import Request, flag, list_options, read_request
+from vai.testing.resources import Resource
+from vai.testing.status import (
+    ApiError,
+    bad_request,
+    method_not_allowed,
+    not_acceptable,
+    not_found,
+    unauthorized,
+    unknown_resource,
+    unsupported_media_type,
+)
+from vai.testing.watching import Watch
+
+if TYPE_CHECKING:
+    from vai.testing.log import LoggedRequest
+    from vai.testing.simulator import Simulator
+
+# responsewriters/writers.go: defaultGzipThresholdBytes, defaultGzipContentEncodingLevel.
+GZIP_THRESHOLD_BYTES = 128 * 1024
+_GZIP_LEVEL = 1
+# net/http: an answer smaller than this gets a Content-Length, a larger one is chunked.
+_CONTENT_LENGTH_BYTES = 2048
+_JSON = "application/json"
+_ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+_PATCH_TYPES = {
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+}
+# The kinds whose DELETE answers with the object (ReturnDeletedObject in pkg/registry).
+_RETURN_DELETED = {
+    "namespaces",
+    "persistentvolumes",
+    "persistentvolumeclaims",
+    "pods",
+    "podtemplates",
+    "resourcequotas",
+    "services",
+    "serviceaccounts",
+    "deviceclasses.resource.k8s.io",
+    "resourceclaims.resource.k8s.io",
+    "resourceclaimtemplates.resource.k8s.io",
+    "resourceslices.resource.k8s.io",
+    "csidrivers.storage.k8s.io",
+    "csinodes.storage.k8s.io",
+    "storageclasses.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
+    "volumeattributesclasses.storage.k8s.io",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer."""
+
+    status: int
+    body: bytes
+    content_type: str = _JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One connection. ``server`` is the Simulator."""
+
+    protocol_version = "HTTP/1.1"
+    simulator: Simulator
+    connection_: Connection
+    entry: LoggedRequest
+
+    def __init__(self, connection: Connection, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.connection_ = connection
+        super().__init__(connection.sock, connection.sock.getpeername(), None)  # type: ignore[arg-type]
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Nothing is printed; the request log has it."""
+
+    def setup(self) -> None:  # noqa: D102 - see the base class
+        super().setup()
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
+            setattr(self, f"do_{method}", self._serve)
+
+    def handle_one_request(self) -> None:
+        """As the base class, but a hanging link reads and answers nothing."""
+        super().handle_one_request()
+        if self.connection_.dead:
+            self.close_connection = True
+
+    # Requests ---------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else b""
+        headers: Mapping[str, str] = self.headers  # type: ignore[assignment]
+        request = read_request(self.command, self.path, headers, body)
+        self.entry = self.simulator.request_log.add(request)
+        try:
+            self.simulator.link.gate(self.connection_)
+            self._route(request)
+        except ApiError as error:
+            self._error(request, error)
+        except LinkDownError:
+            self.close_connection = True
+        finally:
+            self.entry.finished = time.time()
+
+    def _route(self, request: Request) -> None:
+        simulator = self.simulator
+        self._authenticate()
+        simulator.faults.check_rights(request)
+        planned = simulator.faults.error(request)
+        if planned is not None:
+            raise planned
+        if not request.resource:
+            self._reply(request, self._document(request))
+            return
+        resource = self._resource(request)
+        if request.verb in ("list", "watch"):
+            self._collection(request, resource)
+        else:
+            self._reply(request, self._object(request, resource))
+
+    def _authenticate(self) -> None:
+        token = self.simulator.token
+        if token and self.headers.get("Authorization") != f"Bearer {token}":
+            raise unauthorized()
+
+    def _resource(self, request: Request) -> Resource:
+        registry = self.simulator.registry
+        resource = registry.find(request.group, request.version, request.resource)
+        if resource is None:
+            if registry.serves(request.group, request.version):
+                raise unknown_resource()
+            raise _PlainNotFound
+        wrong_scope = request.namespace and not resource.namespaced
+        sub = request.subresource
+        unknown_sub = sub and sub not in resource.subresources and sub != "finalize"
+        if wrong_scope or unknown_sub or not resource.listable:
+            raise unknown_resource()
+        if request.name and resource.namespaced and not request.namespace:
+            raise unknown_resource()
+        return resource
+
+    # Documents that are not objects -----------------------------------------------------------
+
+    def _document(self, request: Request) -> Reply:
+        simulator = self.simulator
+        path = request.path.rstrip("/") or "/"
+        if path in ("/healthz", "/readyz", "/livez"):
+            return Reply(200, b"ok", "text/plain; charset=utf-8")
+        if request.method != "GET":
+            raise method_not_allowed()
+        if path == "/version":
+            body = json.dumps(discovery.version_document(simulator.version), indent=2)
+            return Reply(200, body.encode())
+        if path in ("/api", "/apis"):
+            return self._roots(path)
+        parts = path.strip("/").split("/")
+        document: Json | None = None
+        if parts[0] == "api" and len(parts) == 2:
+            document = discovery.resource_list(simulator.registry, "", parts[1])
+        elif parts[0] == "apis" and len(parts) == 2:
+            document = discovery.group_document(simulator.registry, parts[1])
+        elif parts[0] == "apis" and len(parts) == 3:
+            document = discovery.resource_list(simulator.registry, parts[1], parts[2])
+        if document is None:
+            raise _PlainNotFound
+        return Reply(200, dumps(document) + b"\n")
+
+    def _roots(self, path: str) -> Reply:
+        registry = self.simulator.registry
+        accepted = negotiate(self.headers.get("Accept", ""), discovery=True)
+        if accepted is None:
+            raise not_acceptable(_ACCEPTED)
+        if accepted.form is Form.DISCOVERY:
+            document = discovery.aggregated(registry, core=path == "/api")
+            tag = discovery.etag(document)
+            headers = (("ETag", tag), ("Vary", "Accept"))
+            if self.headers.get("If-None-Match") == tag:
+                return Reply(304, b"", discovery.AGGREGATED_TYPE, headers)
+            return Reply(200, dumps(document) + b"\n", discovery.AGGREGATED_TYPE, headers)
+        if path == "/api":
+            document = discovery.api_versions(f"{self.simulator.host}:{self.simulator.port}")
+        else:
+            document = discovery.group_list(registry)
+        return Reply(200, dumps(document) + b"\n", _JSON, (("Vary", "Accept"),))
+
+    # Collections ------------------------------------------------------------------------------
+
+    def _encoder(self, request: Request, resource: Resource) -> Encoder:
+        accepted = negotiate(self.headers.get("Accept", ""))
+        if accepted is None:
+            raise not_acceptable(_ACCEPTED)
+        include = include_object(request.query) if accepted.form is Form.TABLE else "Metadata"
+        convert = None
+        if (resource.group, resource.name) == ("events.k8s.io", "events"):
+            convert = events_v1
+        return Encoder(resource, request.version, accepted, include, convert)
+
+    def _stored_as(self, resource: Resource) -> Resource:
+        """events.k8s.io/v1 shows the core events."""
+        if (resource.group, resource.name) == ("events.k8s.io", "events"):
+            return self.simulator.registry.lookup("events")
+        return resource
+
+    def _collection(self, request: Request, resource: Resource) -> None:
+        encoder = self._encoder(request, resource)
+        options = list_options(request, self._stored_as(resource))
+        if request.verb == "watch":
+            encoder.check_single()
+            self._watch(request, resource, encoder)
+            return
+        encoder.check_list()
+        simulator = self.simulator
+        store = simulator.store
+        table = store.table(self._stored_as(resource))
+        found = page(store, table, options, request.namespace, simulator.wait_s)
+        if simulator.faults.lies(request):
+            found = empty_page(found)
+        pretty = self._pretty(request)
+        damage = simulator.faults.damage(request)
+        pieces = render_page(found, encoder)
+        if pretty or damage is not None:
+            body = b"".join(pieces)
+            self._whole(200, indented(body) if pretty else body, damage)
+            return
+        self._stream(pieces)
+
+    def _watch(self, request: Request, resource: Resource, encoder: Encoder) -> None:
+        simulator = self.simulator
+        self._begin(200, [("Transfer-Encoding", "chunked")])
+        watch = Watch(
+            store=simulator.store,
+            table=simulator.store.table(self._stored_as(resource)),
+            options=list_options(request, self._stored_as(resource)),
+            namespace=request.namespace,
+            encoder=encoder,
+            send=self._chunk,
+            gone=self._gone,
+            damage=lambda frame: self._damaged_event(request, frame),
+            bookmark_every_s=simulator.bookmark_every_s,
+            wait_s=simulator.wait_s,
+        )
+        if not watch.run():
+            # Cut off in the middle of an event: no final chunk, as a dying server leaves it.
+            self.close_connection = True
+            return
+        if not self._gone():
+            self._write(b"0\r\n\r\n")
+
+    def _gone(self) -> bool:
+        return (
+            self.connection_.dead or self.simulator.closed or self.connection_.hung_up()
+        )
+
+    def _damaged_event(self, request: Request, frame: bytes) -> bytes | None:
+        damage = self.simulator.faults.damage(request)
+        if damage is None:
+            return frame
+        return None if damage is Damage.TRUNCATED else malformed(frame)
+
+    # Objects ----------------------------------------------------------------------------------
+
+    def _object(self, request: Request, resource: Resource) -> Reply:
+        verbs: dict[str, Callable[[Request, Resource, Encoder], Reply]] = {
+            "get": self._get,
+            "create": self._create,
+            "update": self._update,
+            "patch": self._patch,
+            "delete": self._delete,
+            "deletecollection": self._delete_collection,
+        }
+        verb = verbs.get(request.verb)
+        needs_name = request.verb in ("update", "patch")
+        if verb is None or (needs_name and not request.name) or (
+            request.verb == "create" and request.name
+        ):
+            raise method_not_allowed()
+        if resource.name == "events" and resource.group and request.verb != "get":
+            raise method_not_allowed()
+        return verb(request, resource, self._encoder(request, resource))
+
+    def _key(self, request: Request) -> str:
+        return f"{request.namespace}/{request.name}" if request.namespace else request.name
+
+    def _single(self, encoder: Encoder, stored: Stored, status: int = 200) -> Reply:
+        encoder.check_single()
+        return Reply(status, encoder.single(stored) + b"\n")
+
+    def _get(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
+        store = self.simulator.store
+        with store.lock:
+            stored = store.table(self._stored_as(resource)).objects.get(self._key(request))
+        if stored is None:
+            raise not_found(resource.group, resource.name, request.name)
+        return self._single(encoder, stored)
+
+    def _body(self, request: Request) -> Json:
+        try:
+            body = json.loads(request.body or b"")
+        except ValueError as error:
+            raise bad_request(f"the object provided is unrecognized: {error}") from None
+        if not isinstance(body, dict):
+            raise bad_request("the object provided is unrecognized (must be of type object)")
+        return body
+
+    def _typed(self, request: Request, resource: Resource) -> Json:
+        body = self._body(request)
+        kind, version = body.get("kind", resource.kind), body.get("apiVersion")
+        group = resource.group
+        served = f"{group}/{request.version}" if group else request.version
+        if kind != resource.kind or version not in (None, served):
+            raise bad_request(
+                f"the API version in the data ({version}) does not match the expected API version "
+                f"({served})"
+                if kind == resource.kind
+                else f"the object provided is a {kind}, but a {resource.kind} is expected"
+            )
+        return {**body, "kind": resource.kind, "apiVersion": resource.api_version}
+
+    def _create(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
+        obj = self._typed(request, resource)
+        asked = obj.get("metadata", {}).get("namespace")
+        if resource.namespaced and asked and asked != request.namespace:
+            raise bad_request(
+                "the namespace of the provided object does not match the namespace sent on the "
+                "request"
+            )
+        stored = self.simulator.writer.create(resource, obj, request.namespace, strict=True)
+        return self._single(encoder, stored, 201)
+
+    def _update(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
+        obj = self._typed(request, resource)
+        name = obj.get("metadata", {}).get("name")
+        if name != request.name:
+            raise bad_request(
+                f"the name of the object ({name}) does not match the name on the URL "
+                f"({request.name})"
+            )
+        stored = self.simulator.writer.change(
+            resource, self._key(request), lambda _: obj, subresource=_sub(request)
+        )
+        return self._single(encoder, stored)
+
+    def _patch(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
+        media = request.headers.get("Content-Type", "").partition(";")[0].strip()
+        custom_strategic = resource.custom and media.startswith("application/strategic")
+        if media not in _PATCH_TYPES or custom_strategic:
+            raise unsupported_media_type(", ".join(sorted(_PATCH_TYPES)))
+        try:
+            patch = json.loads(request.body)
+        except ValueError as error:
+            raise bad_request(f"error decoding patch: {error}") from None
+
+        def apply(old: Json) -> Json:
+            if media == "application/json-patch+json":
+                return json_patch(old, patch)
+            new: Json = (strategic if "strategic" in media else merge)(old, patch)
+            return new
+
+        stored = self.simulator.writer.change(
+            resource, self._key(request), apply, subresource=_sub(request)
+        )
+        return self._single(encoder, stored)
+
+    def _delete(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
+        options = self._body(request) if request.body else {}
+        wanted = options.get("preconditions") or {}
+        stored = self.simulator.writer.delete(
+            resource,
+            self._key(request),
+            uid=wanted.get("uid", ""),
+            version=wanted.get("resourceVersion", ""),
+        )
+        waits = b'"deletionTimestamp"' in stored.metadata_json
+        if resource.full_name in _RETURN_DELETED or waits:
+            return self._single(encoder, stored)
+        details: Json = {"name": request.name}
+        if resource.group:
+            details["group"] = resource.group
+        details.update(kind=resource.name, uid=stored.uid)
+        success: Json = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": details,
+        }
+        return Reply(200, dumps(success) + b"\n")
+
+    def _delete_collection(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
+        simulator = self.simulator
+        options = list_options(request, resource)
+        with simulator.store.lock:
+            table = simulator.store.table(resource)
+            found = page(simulator.store, table, options, request.namespace, simulator.wait_s)
+            for stored in found.items:
+                simulator.writer.delete(resource, stored.key)
+        encoder.check_list()
+        return Reply(200, b"".join(render_page(found, encoder)))
+
+    # Answers ----------------------------------------------------------------------------------
+
+    def _pretty(self, request: Request) -> bool:
+        # negotiate.go isPrettyPrint: asked for, or a person's tool.
+        if "pretty" in request.query:
+            return flag(request.query["pretty"])
+        return request.user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
+
+    def _reply(self, request: Request, reply: Reply) -> None:
+        body = reply.body
+        if reply.content_type.startswith(_JSON) and body and self._pretty(request):
+            body = indented(body)
+        damage = self.simulator.faults.damage(request)
+        self._whole(reply.status, body, damage, reply.content_type, reply.headers)
+
+    def _error(self, request: Request, error: ApiError) -> None:
+        if isinstance(error, _PlainNotFound):
+            headers = (("X-Content-Type-Options", "nosniff"),)
+            self._whole(404, b"404 page not found\n", None, "text/plain; charset=utf-8", headers)
+            return
+        body = error.body()
+        if self._pretty(request):
+            body = indented(body)
+        retry: tuple[tuple[str, str], ...] = ()
+        if error.retry_after_s:
+            retry = (("Retry-After", str(error.retry_after_s)),)
+        self._whole(error.code, body, None, _JSON, retry)
+
+    def _whole(
+        self,
+        status: int,
+        body: bytes,
+        damage: Damage | None,
+        content_type: str = _JSON,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        if damage is Damage.MALFORMED:
+            body = malformed(body)
+        if damage is None and len(body) >= _CONTENT_LENGTH_BYTES:
+            self._stream(iter([body]), status, content_type, headers)
+            return
+        length = [] if status == 304 else [("Content-Length", str(len(body)))]
+        if damage is Damage.TRUNCATED:
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        self._begin(status, [*length, *headers], content_type)
+        self._write(body)
+
+    def _stream(
+        self,
+        pieces: Iterator[bytes],
+        status: int = 200,
+        content_type: str = _JSON,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """A body of unknown length, compressed when it is large and the client wants it."""
+        first = b""
+        for piece in pieces:
+            first += piece
+            if len(first) > GZIP_THRESHOLD_BYTES:
+                break
+        extra = list(headers)
+        if len(first) > GZIP_THRESHOLD_BYTES and self._wants_gzip():
+            extra += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+            self._begin(status, [*extra, ("Transfer-Encoding", "chunked")], content_type)
+            packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 31)
+            for piece in _chain(first, pieces):
+                self._chunk(packer.compress(piece))
+            self._chunk(packer.flush())
+            self._write(b"0\r\n\r\n")
+            return
+        if len(first) < _CONTENT_LENGTH_BYTES:
+            extra.append(("Content-Length", str(len(first))))
+            self._begin(status, extra, content_type)
+            self._write(first)
+            return
+        self._begin(status, [*extra, ("Transfer-Encoding", "chunked")], content_type)
+        for piece in _chain(first, pieces):
+            self._chunk(piece)
+        self._write(b"0\r\n\r\n")
+
+    def _wants_gzip(self) -> bool:
+        accepted = self.headers.get("Accept-Encoding", "")
+        return self.simulator.gzip and "gzip" in [part.strip() for part in accepted.split(",")]
+
+    def _begin(
+        self, status: int, headers: Iterable[tuple[str, str]], content_type: str = _JSON
+    ) -> None:
+        self.entry.status = status
+        self.send_response_only(status)
+        self.send_header("Audit-Id", str(uuid.uuid4()))
+        self.send_header("Cache-Control", "no-cache, private")
+        self.send_header("Content-Type", content_type)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Date", self.date_time_string())
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.simulator.link.gate(self.connection_)
+        self.end_headers()
+
+    def _chunk(self, data: bytes) -> None:
+        if data:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            self.entry.bytes_sent -= len(b"%x\r\n\r\n" % len(data))
+
+    def _write(self, data: bytes) -> None:
+        self.simulator.link.gate(self.connection_)
+        self.wfile.write(data)
+        if data != b"0\r\n\r\n":
+            self.entry.bytes_sent += len(data)
+
+
+class _PlainNotFound(ApiError):
+    """The mux's answer to a path that nothing serves: text, not a Status."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "NotFound", "404 page not found")
+
+
+def _sub(request: Request) -> str:
+    return "status" if request.subresource == "status" else ""
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def malformed(data: bytes) -> bytes:
+    """The same bytes with a brace in the middle of the first object turned into rubbish."""
+    position = data.find(b'"metadata":{', len(data) // 4)
+    if position < 0:
+        position = data.find(b"{") - len(b'"metadata":')
+    position += len(b'"metadata":')
+    return data[:position] + b"\x00" + data[position + 1 :]
+
+
+def indented(body: bytes) -> bytes:
+    """JSON for people, as ``pretty=true`` has it."""
+    text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+__all__ = ["Handler"]

@@ -1,0 +1,197 @@
+"""WATCH: where it starts, which events it sends, when it sends bookmarks, when it ends.
+
+Sources: apiserver ``pkg/storage/cacher/{cacher,cache_watcher,watch_cache}.go`` and
+``pkg/endpoints/handlers/watch.go``.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vai.testing.encode import Encoder, error_event
+from vai.testing.listing import wait_fresh
+from vai.testing.objects import Stored
+from vai.testing.requests import ListOptions
+from vai.testing.status import ApiError, expired
+from vai.testing.store import Change, Store, Table
+
+# cacher.go defaultBookmarkFrequency; cache_watcher.go nextBookmarkTime: 2 s before the deadline.
+BOOKMARK_EVERY_S = 60.0
+_BEFORE_DEADLINE_S = 2.0
+# kube-apiserver --min-request-timeout: a watch without a timeout lasts 30 to 60 minutes.
+MIN_REQUEST_TIMEOUT_S = 1800.0
+# How often an idle watch looks whether its client is still there.
+_LOOK_S = 1.0
+
+Send = Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class Watch:
+    """One running watch. ``send`` writes one chunk; ``gone`` tells that nobody listens."""
+
+    store: Store
+    table: Table
+    options: ListOptions
+    namespace: str
+    encoder: Encoder
+    send: Send
+    gone: Callable[[], bool]
+    damage: Callable[[bytes], bytes | None]
+    bookmark_every_s: float = BOOKMARK_EVERY_S
+    wait_s: float = 3.0
+    _columns_sent: bool = False
+
+    def run(self) -> bool:
+        """Send events until the deadline, the client's end, or an error.
+
+        Returns:
+            False when the stream was cut off in the middle of an event.
+        """
+        started = time.monotonic()
+        timeout = self.options.timeout_s or MIN_REQUEST_TIMEOUT_S * (1 + random.random())
+        try:
+            start = self._start()
+        except ApiError as error:
+            self.send(error_event(error))
+            return True
+        return self._follow(*start, deadline=started + timeout)
+
+    # Start ------------------------------------------------------------------------------------
+
+    def _start(self) -> tuple[int, int, int, int]:
+        """Where to go on: the table's generation, the next change, the resourceVersion that
+        events must exceed, and the one that bookmarks must exceed.
+        """
+        options, table = self.options, self.table
+        if not options.send_initial:
+            with self.store.lock:
+                rv = options.rv or table.cache_rv
+                if rv < table.floor:
+                    raise expired(f"too old resource version: {rv} ({table.floor})")
+                # cacheWatcher.processInterval: the buffered events count as the watch's start.
+                newest = max(rv, table.newest_rv)
+                return table.generation, table.position_after(rv), rv, newest
+        wait_fresh(self.store, options.rv, self.wait_s)
+        with self.store.lock:
+            # "0" is content with what the cache has; unset wants the newest.
+            if options.resource_version != "0":
+                self.store.consistent(table)
+            snapshot = table.now(table.cache_rv)
+            generation, position = table.generation, table.end
+        chunk: list[bytes] = []
+        for stored in snapshot.items:
+            if self._passes(stored):
+                chunk.append(self._event("ADDED", stored))
+            if len(chunk) >= 64:
+                self._send(chunk)
+                chunk = []
+        if options.bookmarks:
+            chunk.append(self._bookmark(snapshot.rv, initial_end=True))
+        self._send(chunk)
+        return generation, position, snapshot.rv, snapshot.rv
+
+    # Follow -----------------------------------------------------------------------------------
+
+    def _follow(
+        self, generation: int, position: int, after: int, start: int, *, deadline: float
+    ) -> bool:
+        bookmark_at = self._next_bookmark(deadline)
+        table = self.table
+        while True:
+            with self.store.lock:
+                changes = table.since(position)
+                if not changes and table.generation == generation:
+                    until = min(deadline, bookmark_at or deadline)
+                    wait = until - time.monotonic()
+                    if wait > 0:
+                        table.changed.wait(min(wait, _LOOK_S))
+                    changes = table.since(position)
+                ended = table.generation != generation or changes is None
+                cache_rv = table.cache_rv
+            if ended or changes is None or self.gone():
+                return True
+            position += len(changes)
+            if not self._send_changes(changes, after):
+                return False
+            now = time.monotonic()
+            if now >= deadline:
+                return True
+            if bookmark_at is not None and now >= bookmark_at:
+                # cacheWatcher.process: only a bookmark past the watch's start is sent.
+                if cache_rv > start:
+                    self._send([self._bookmark(cache_rv)])
+                bookmark_at = self._next_bookmark(deadline)
+
+    def _next_bookmark(self, deadline: float) -> float | None:
+        if not self.options.bookmarks:
+            return None
+        now = time.monotonic()
+        at = min(now + self.bookmark_every_s, deadline - _BEFORE_DEADLINE_S)
+        return at if at > now else None
+
+    def _send_changes(self, changes: list[Change], after: int) -> bool:
+        frames: list[bytes] = []
+        for change in changes:
+            if change.rv <= after:
+                continue
+            frame = self._frame(change)
+            if frame is None:
+                continue
+            damaged = self.damage(frame)
+            if damaged is None:
+                self._send(frames)
+                self.send(frame[: len(frame) // 2])
+                return False
+            frames.append(damaged)
+        self._send(frames)
+        return True
+
+    def _send(self, frames: list[bytes]) -> None:
+        if frames:
+            self.send(b"".join(frames))
+
+    # Events -----------------------------------------------------------------------------------
+
+    def _passes(self, stored: Stored) -> bool:
+        if self.namespace and stored.namespace != self.namespace:
+            return False
+        options = self.options
+        return options.labels.matches(stored.labels) and options.fields.matches(stored.fields)
+
+    def _frame(self, change: Change) -> bytes | None:
+        """The event of a change as this watch sees it; None when it sees none."""
+        before = change.before is not None and self._passes(change.before)
+        after = change.after is not None and self._passes(change.after)
+        if not before and not after:
+            return None
+        if after and change.after is not None:
+            kind, stored = ("MODIFIED" if before else "ADDED"), change.after
+        elif change.gone is not None:
+            kind, stored = "DELETED", change.gone
+        elif change.before is not None:
+            # It left the selection: the old content under the change's resourceVersion.
+            kind, stored = "DELETED", change.before.at(change.rv)
+        else:  # before and after are both None only if neither passed
+            return None
+        cache_key = self.encoder.cache_key
+        if cache_key is None:
+            return self._event(kind, stored)
+        key = (cache_key, kind)
+        frame = change.frames.get(key)
+        if frame is None:
+            frame = change.frames[key] = self._event(kind, stored)
+        return frame
+
+    def _event(self, kind: str, stored: Stored) -> bytes:
+        columns = not self._columns_sent
+        self._columns_sent = True
+        return self.encoder.event(kind, stored, columns=columns)
+
+    def _bookmark(self, rv: int, *, initial_end: bool = False) -> bytes:
+        columns = not self._columns_sent
+        self._columns_sent = True
+        return self.encoder.bookmark(rv, initial_end=initial_end, columns=columns)
