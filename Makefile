@@ -21,7 +21,7 @@ SETUP := .venv/.stamp-setup
 BUILT := .venv/.stamp-build
 WHEEL := dist/.stamp-wheel
 RUST_SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -type f ! -name '*.snap*')
-PYTHON_SOURCES := README.md LICENSE $(shell find python -type f ! -name '*.so' ! -name '*.pyc')
+PYTHON_SOURCES := README.md LICENSE LICENSE-THIRD-PARTY $(shell find python -type f ! -name '*.so' ! -name '*.pyc')
 # A wheel that runs on any Linux since glibc 2.17 is linked by zig; elsewhere the system's linker does.
 WHEEL_FLAGS := $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 
@@ -72,6 +72,7 @@ lint: $(SETUP) ## formatting, clippy, ruff, mypy, layers, licenses
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --quiet
 	$(BIN)/python scripts/check_tree.py
+	$(BIN)/python scripts/third_party.py --check
 	@scripts/check_crates.sh
 
 .PHONY: test
@@ -95,6 +96,10 @@ requirements: $(SETUP) ## compile requirements/*.in again, to the newest version
 	    --no-emit-index-url --custom-compile-command 'make requirements' \
 	    requirements/$$set.in -o requirements/$$set.txt || exit 1; \
 	done
+
+.PHONY: licenses
+licenses: $(SETUP) ## write LICENSE-THIRD-PARTY anew from Cargo.lock
+	@$(BIN)/python scripts/third_party.py
 
 .PHONY: clean
 clean: ## remove .venv and everything built

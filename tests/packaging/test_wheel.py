@@ -59,7 +59,8 @@ def test_the_wheel_has_types_license_and_every_module_and_nothing_else(dist: Dis
     found = {name for name in names(dist.wheel) if not name.startswith("vai_cache-")}
     assert found == ours | {"vai/_core.abi3.so"}
     assert "vai/py.typed" in found
-    assert any(name.endswith("licenses/LICENSE") for name in names(dist.wheel))
+    licenses = {name.rpartition("/")[2] for name in names(dist.wheel) if "/licenses/" in name}
+    assert licenses == {"LICENSE", "LICENSE-THIRD-PARTY"}
 
 
 def test_the_metadata_name_the_license_the_python_and_the_dependencies(dist: Dist) -> None:
