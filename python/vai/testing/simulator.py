@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from vai.testing.faults import Damage, Faults, Match
+from vai.testing.generate import Counts, Generator, Workload
 from vai.testing.link import Connection, Cut, Link
 from vai.testing.log import RequestLog
 from vai.testing.objects import Json
 from vai.testing.patches import merge
+from vai.testing.populate import Churn, populate
 from vai.testing.resources import Registry, Resource
 from vai.testing.server import Handler
 from vai.testing.store import DEFAULT_HISTORY, Store
@@ -81,7 +83,9 @@ class Simulator:
         self.writer = Writer(self.store, self.registry, self.rng, now)
         for name in _NAMESPACES:
             self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        self._churn: Any = None
+        self._churn: Churn | None = None
+        self._generation = 0
+        self._workloads: list[Workload] = []
         self._lock = threading.Lock()
         self.link = Link(host, port, self._serve)
 
@@ -104,6 +108,7 @@ class Simulator:
             if self.closed:
                 return
             self.closed = True
+        self.stop_churn()
         self._wake_watches()
         self.link.close()
 
@@ -277,6 +282,39 @@ class Simulator:
         self.writer.create(self.registry.lookup(CRDS), dict(crd))
         names = crd["spec"]["names"]
         return self.registry.lookup(f"{names['plural']}.{crd['spec']['group']}")
+
+    # Generated objects ----------------------------------------------------------------------------
+
+    def _generator(self) -> Generator:
+        self._generation += 1
+        return Generator(f"{self.seed}/{self._generation}", self.now())
+
+    def populate(self, pods: int = 100, **counts: int | None) -> None:
+        """Add generated objects: this many pods, and other kinds in a common proportion.
+
+        Args:
+            pods: How many pods, about 5 KB each.
+            counts: Other numbers than the usual proportion for ``namespaces``, ``nodes``,
+                ``deployments`` (with a ReplicaSet each), ``services``, ``configmaps``,
+                ``secrets``, ``events`` and ``leases``.
+        """
+        self._workloads += populate(self, self._generator(), Counts.for_pods(pods, **counts))
+
+    def churn(self, rate_per_s: float = 50) -> Churn:
+        """Start changing objects at a steady rate; a running churn is stopped first.
+
+        Returns:
+            The churn: a context manager with ``stop()``, ``changes`` and ``rate_per_s``.
+        """
+        self.stop_churn()
+        self._churn = Churn(self, self._generator(), self._workloads, rate_per_s)
+        return self._churn
+
+    def stop_churn(self) -> None:
+        """Stop changing objects."""
+        if self._churn is not None:
+            self._churn.stop()
+            self._churn = None
 
     # Faults ---------------------------------------------------------------------------------------
 
