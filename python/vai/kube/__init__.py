@@ -1,0 +1,28 @@
+"""Talks to kube-apiserver: the only package that imports `kubernetes`.
+
+What it is: configuration and credentials as kubectl users have them (`kubeconfig`, `credentials`,
+`tls`), HTTP requests whose bodies are handed on as raw bytes (`transport`), what the cluster serves
+and who it is (`discovery`), and the requests of one scope (`source`, the reflector's
+ListerWatcher). What it may know: `reflector`'s Protocol, `config`, `errors`, `types`. Why it is
+apart: importing `kubernetes` costs 0.4 to 2 s and 40 to 75 MB, and no read may pay that; so the
+import happens when a Transport is made, not when this package is imported.
+"""
+
+from __future__ import annotations
+
+from vai.kube.discovery import Discovery, Identity, discover, identify
+from vai.kube.kubeconfig import Access, load_access
+from vai.kube.source import Source
+from vai.kube.transport import Transport, connect
+
+__all__ = [
+    "Access",
+    "Discovery",
+    "Identity",
+    "Source",
+    "Transport",
+    "connect",
+    "discover",
+    "identify",
+    "load_access",
+]

@@ -1,0 +1,355 @@
+"""HTTP requests to one API server; bodies are handed on as the bytes that arrive."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError, ProtocolError
+
+from vai.config import Settings
+from vai.errors import InvalidRequestError, OfflineError
+from vai.kube.credentials import Credentials
+from vai.kube.failures import Rule, forbidden, offline, refusal, unauthorized
+from vai.kube.kubeconfig import Access, load_access
+from vai.kube.pool import Exchange, make_pool
+from vai.kube.tls import tls_context
+from vai.reflector.protocol import drain
+
+_T = TypeVar("_T")
+
+_OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
+#: Large enough that a list's page takes few steps, small enough not to matter in memory.
+_CHUNK_BYTES: Final = 256 * 1024
+#: Discovery of a cluster with a thousand CRDs is about 1 MB, a CRD at most etcd's 1.5 MiB.
+_DOCUMENT_BYTES: Final = 64 << 20
+#: A probe's watch ends after one second; then its connection can be used again.
+_LINGER_S: Final = 1.5
+JSON: Final = "application/json"
+
+
+class HttpResponse:
+    """A successful answer; see `vai.reflector.Response`."""
+
+    def __init__(self, raw: Any, exchange: Exchange, server: str, done: Any) -> None:
+        self.status: int = raw.status
+        self.gzip = raw.headers.get("Content-Encoding", "").lower() == "gzip"
+        self.content_type: str = raw.headers.get("Content-Type", "")
+        self.retry_after: str | None = raw.headers.get("Retry-After")
+        self._raw: Any = raw
+        self._exchange = exchange
+        self._server = server
+        self._done = done
+        self._reading = False
+        self._chunks = self._read()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Bytes as they arrive, undecoded; one iterator for all callers."""
+        return self._chunks
+
+    def _read(self) -> Iterator[bytes]:
+        stream = self._raw.stream(_CHUNK_BYTES, decode_content=False)
+        while not self._exchange.closed:
+            self._reading = True
+            try:
+                chunk = next(stream, None)
+            except (HTTPError, OSError, ValueError, AttributeError) as error:
+                # The last two: urllib3 when another thread shut the socket under it.
+                if self._exchange.closed:
+                    break
+                self.close()
+                raise offline(error, self._server) from None
+            finally:
+                self._reading = False
+            if chunk is None:
+                self._finish(keep=True)
+                return
+            if chunk and not self._exchange.closed:
+                yield chunk
+        self._finish(keep=False)
+
+    def close(self) -> None:
+        """Give it up; wakes a reader in another thread."""
+        if self._raw is None:
+            return
+        self._exchange.close()
+        if not self._reading:
+            self._finish(keep=False)
+
+    def end_soon(self, timeout_s: float) -> None:
+        """Read the rest, of which there should be little, so that the connection stays usable."""
+        self._exchange.limit(timeout_s)
+        with suppress(OfflineError):
+            drain(self._chunks)
+        self.close()
+
+    def _finish(self, *, keep: bool) -> None:
+        raw, self._raw = self._raw, None
+        if raw is None:
+            return
+        self._exchange.detach()
+        if not keep:
+            with suppress(HTTPError, OSError, ValueError):
+                raw.close()
+        raw.release_conn()
+        self._done(self._exchange)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Transport:
+    """Requests to the API server of one context. Thread-safe.
+
+    Attributes:
+        access: the chosen context.
+        settings: times and sizes.
+        server: URL of the API server.
+    """
+
+    def __init__(self, access: Access, settings: Settings) -> None:
+        """Imports `kubernetes`; sends nothing.
+
+        Raises:
+            InvalidRequestError: the configuration can't be used.
+        """
+        self.access = access
+        self.settings = settings
+        self.server = access.server
+        self._configuration = _configuration(access)
+        self._credentials = Credentials(access, self._configuration)
+        self._lock = threading.Lock()
+        self._pool: Any = None
+        self._pool_certificate: tuple[bytes, bytes] | None = None
+        self._open: set[Exchange] = set()
+        self._lingering: deque[tuple[float, HttpResponse]] = deque()
+        self._closed = False
+        self._agent = f"vai/{version('vai-cache')}"
+        # A 67 MB list on loopback took 1.2-1.8 s plain; gzip only moves work into the server there.
+        # Over a network it is a tenth of the bytes (kube-apiserver compresses from 128 KiB on).
+        wanted = settings.compress if settings.compress is not None else not _is_near(self.server)
+        self._compress = wanted and access.compress
+        self._current_pool()
+
+    def request(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        accept: str = JSON,
+        read_timeout_s: float | None = None,
+        rule: Rule | None = None,
+        compress: bool = False,
+    ) -> HttpResponse:
+        """GET; the answer's body is still to be read.
+
+        Args:
+            path: from the server's root.
+            query: parameters.
+            accept: media types.
+            read_timeout_s: longest silence; that of small requests if None.
+            rule: what a 403 would mean.
+            compress: the answer may be large enough for gzip.
+
+        Raises:
+            OfflineError: the server is not heard.
+            ForbiddenError: 403, or 401 also with renewed credentials.
+            RefusedError: any other answer but 200.
+        """
+        self._reap()
+        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        encoding = "gzip" if compress and self._compress else "identity"
+        headers = {"Accept": accept, "Accept-Encoding": encoding, "User-Agent": self._agent}
+        silence_s = read_timeout_s or self.settings.answer_timeout_s
+        response = self._authenticated(url, headers, silence_s)
+        if response.status == _OK:
+            return response
+        return self._refuse(response, rule)
+
+    def get(self, path: str, kind: type[_T], *, accept: str = JSON, rule: Rule | None = None) -> _T:
+        """GET a small JSON document, decoded; raises as `request` (RefusedError for nonsense)."""
+        body, _ = self.get_bytes(path, accept=accept, rule=rule)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise refusal(_OK, f"not what was asked for: {path}: {error}".encode(), None) from None
+
+    def get_bytes(
+        self, path: str, *, accept: str = JSON, rule: Rule | None = None
+    ) -> tuple[bytes, str]:
+        """GET a small document: its bytes and its content type; raises as `request`."""
+        with self.request(path, accept=accept, rule=rule) as response:
+            return drain(response.chunks(), _DOCUMENT_BYTES), response.content_type
+
+    def linger(self, response: HttpResponse) -> None:
+        """Its end is near but not worth waiting for: keep its connection for later."""
+        with self._lock:
+            self._lingering.append((time.monotonic() + _LINGER_S, response))
+
+    def close(self) -> None:
+        """End every request that is under way, and refuse new ones. Idempotent."""
+        with self._lock:
+            self._closed = True
+            open_now = list(self._open)
+            self._lingering.clear()
+        for exchange in open_now:
+            exchange.close()
+        if self._pool is not None:
+            self._pool.clear()
+
+    def _authenticated(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
+        seen = self._credentials.generation
+        response = self._send(url, headers, silence_s)
+        if response.status != _UNAUTHORIZED:
+            return response
+        drain(response.chunks())
+        response.close()
+        if self._credentials.renew(seen):
+            response = self._send(url, headers, silence_s)
+            if response.status != _UNAUTHORIZED:
+                return response
+            response.close()
+        raise unauthorized(self.access.origin)
+
+    def _refuse(self, response: HttpResponse, rule: Rule | None) -> HttpResponse:
+        with response:
+            body = drain(response.chunks())
+        error = refusal(response.status, body, response.retry_after)
+        if response.status == _FORBIDDEN:
+            raise forbidden(error, rule)
+        raise error
+
+    def _send(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
+        try:
+            return self._send_once(url, headers, silence_s)
+        except ProtocolError:
+            # A kept connection that the server closed at the same moment: once more on another.
+            pass
+        except (HTTPError, OSError) as error:
+            raise offline(error, self.server) from None
+        try:
+            return self._send_once(url, headers, silence_s)
+        except (HTTPError, OSError) as error:
+            raise offline(error, self.server) from None
+
+    def _send_once(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
+        every = urllib3.HTTPHeaderDict(headers)
+        for name, value in self._credentials.headers():
+            every.add(name, value)
+        pool = self._current_pool()
+        exchange = Exchange()
+        with self._lock:
+            if self._closed:
+                raise OfflineError(f"{self.server}: closed")
+            self._open.add(exchange)
+        try:
+            with exchange:
+                raw = pool.request(
+                    "GET",
+                    url,
+                    headers=every,
+                    timeout=urllib3.Timeout(connect=self.settings.link_timeout_s, read=silence_s),
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    retries=False,
+                )
+        except BaseException:
+            self._forget(exchange)
+            raise
+        return HttpResponse(raw, exchange, self.server, self._forget)
+
+    def _forget(self, exchange: Exchange) -> None:
+        with self._lock:
+            self._open.discard(exchange)
+
+    def _current_pool(self) -> Any:
+        """The pool, made anew when a plugin has brought another client certificate."""
+        certificate = self._credentials.certificate
+        with self._lock:
+            if self._pool is None or certificate != self._pool_certificate:
+                tls = self.server.startswith("https:")
+                context = tls_context(self.access, certificate) if tls else None
+                self._pool = make_pool(self.access, self._configuration, context, self.settings)
+                self._pool_certificate = certificate
+            return self._pool
+
+    def _reap(self) -> None:
+        """Take back the connections of probes that have ended meanwhile."""
+        while True:
+            with self._lock:
+                if not self._lingering or self._lingering[0][0] > time.monotonic():
+                    return
+                _, response = self._lingering.popleft()
+            # Its last bytes have been here for half a second.
+            response.end_soon(0.05)
+
+
+def connect(settings: Settings) -> Transport:
+    """A transport for the context that the settings, or kubectl's order, choose.
+
+    Raises:
+        InvalidRequestError: there is no usable configuration; one line with the remedy.
+    """
+    return Transport(load_access(settings.kubeconfig, settings.context), settings)
+
+
+def _configuration(access: Access) -> Any:
+    """`kubernetes.client.Configuration` of the context, without certificates, keys and plugins."""
+    from kubernetes.client import Configuration
+    from kubernetes.config.config_exception import ConfigException
+
+    config: Any = import_module("kubernetes.config")
+    configuration = Configuration()
+    own = {"token", "tokenFile", "exec"}
+    user = {name: value for name, value in access.user.items() if name not in own}
+    try:
+        if access.in_cluster:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            config.load_kube_config_from_dict(
+                {
+                    "current-context": "vai",
+                    "contexts": [{"name": "vai", "context": {"cluster": "vai", "user": "vai"}}],
+                    "clusters": [{"name": "vai", "cluster": dict(access.cluster)}],
+                    "users": [{"name": "vai", "user": user}] if user else [],
+                },
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except (ConfigException, KeyError, TypeError, ValueError) as error:
+        raise InvalidRequestError(
+            f"{access.origin}: the user's authentication is not usable ({type(error).__name__})"
+        ) from None
+    configuration.host = access.server
+    configuration.ssl_ca_cert = None
+    return configuration
+
+
+def _is_near(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

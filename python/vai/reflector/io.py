@@ -1,0 +1,211 @@
+"""Everything around the watch loop: the server, the file, clocks, waits, and what was last told."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from vai.config import Settings
+from vai.reflector.backoff import Backoff
+from vai.reflector.protocol import ListerWatcher, Response
+from vai.reflector.states import Proof
+from vai.types import State
+
+if TYPE_CHECKING:
+    from vai.store import Store
+
+#: Positions that no stream has reached yet are few: one per long watch, and only the newest that
+#: is reached counts.
+_MOST_PROOFS: Final = 4
+#: Streams of many scopes that were opened together must not end together: client-go takes up to
+#: as much again (reflector.go, minWatchTimeout), but then a proof would miss its limit.
+_WATCH_JITTER: Final = 0.1
+
+
+class Link:
+    """What the reflectors of one cluster share: the news that the server is heard again."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._heard = 0
+
+    @property
+    def heard(self) -> int:
+        """How often the server came back so far."""
+        with self._changed:
+            return self._heard
+
+    def back(self) -> None:
+        """A request was answered after the server had not been heard: wake those who wait."""
+        with self._changed:
+            self._heard += 1
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let every waiter look again whether it has to go on."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, seconds: float, ended: Callable[[], bool], since: int | None = None) -> None:
+        """Sleep until the time has passed, `ended` holds, or the server came back after `since`."""
+        deadline = monotonic() + seconds
+        with self._changed:
+            while not ended() and (since is None or since == self._heard):
+                left = deadline - monotonic()
+                if left <= 0:
+                    return
+                self._changed.wait(left)
+
+
+class Hooks:
+    """What a reflector asks of the whole that it is a part of. The defaults are for one alone."""
+
+    def is_served(self) -> bool | None:
+        """Whether full discovery still lists the resource; None while discovery is partial."""
+        return None
+
+    def went_back(self, reason: str) -> None:
+        """The server's resourceVersion is lower than it was: restored from a backup."""
+
+
+@dataclass(slots=True)
+class Io:
+    """The machine's surroundings. One per reflector, used by its thread alone.
+
+    Attributes:
+        source: the server.
+        store: the file.
+        scope: the scope's id in the file.
+        compare: `vai.store.compare_resource_versions`.
+        boottime_s: `vai.store.boottime_s`.
+        first_lists: bounds how many scopes list at a time.
+        stopping: set by `Reflector.stop`.
+        interrupted: set by whoever wants the thread to leave what it waits for.
+    """
+
+    source: ListerWatcher
+    store: Store
+    scope: int
+    settings: Settings
+    compare: Callable[[str, str], int | None]
+    boottime_s: Callable[[], float]
+    hooks: Hooks = field(default_factory=Hooks)
+    link: Link = field(default_factory=Link)
+    first_lists: threading.Semaphore = field(default_factory=threading.Semaphore)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    clock: Callable[[], float] = monotonic
+    draw: Callable[[], float] = random.random
+    complete: bool = False
+    gone: bool = False
+    told: tuple[State, str] | None = None
+    response: Response | None = None
+    bookmarks_seen: bool = False
+    proven_at: float = 0.0
+    listed_at: float | None = None
+    failures: Backoff = field(init=False)
+    silences: Backoff = field(init=False)
+    _listing: bool = False
+    _heard: int = 0
+
+    def __post_init__(self) -> None:
+        known = self.settings
+        self.failures = Backoff(
+            known.backoff_base_s, known.backoff_cap_s, clock=self.clock, draw=self.draw
+        )
+        self.silences = Backoff(
+            known.backoff_base_s, known.offline_cap_s, clock=self.clock, draw=self.draw
+        )
+        self.proven_at = self.clock()
+
+    # --- telling the file
+
+    def tell(self, state: State, reason: str = "") -> None:
+        """Record the scope's state, if it is news.
+
+        A scope that was never complete has no age to be stale by: it is still being listed.
+        """
+        if not self.complete and state in {State.STALE, State.CATCHING_UP}:
+            state = State.LISTING
+        if self.told != (state, reason):
+            self.store.set_state(self.scope, state, reason)
+            self.told = (state, reason)
+
+    def answered(self) -> None:
+        """The server sent something about this scope."""
+        self.store.heard(self.scope)
+        if self.was(State.OFFLINE):
+            self.silences.reset()
+            self.tell(State.CATCHING_UP)
+            self.link.back()
+
+    def was(self, *states: State) -> bool:
+        """Whether one of these was told last."""
+        return self.told is not None and self.told[0] in states
+
+    def proven(self, asked_s: float) -> None:
+        """The scope is complete as of that moment."""
+        self.store.proven(self.scope, asked_s)
+        self.proven_at = self.clock()
+        self.failures.reset()
+        self.silences.reset()
+        self.tell(State.LIVE)
+
+    def reached(self, position: str, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
+        """Count the proofs that a stream at `position` has reached; the others are returned."""
+        if not proofs:
+            return proofs
+        met = [proof for proof in proofs if self.is_at(position, proof.resource_version)]
+        if met:
+            self.proven(max(proof.asked_s for proof in met))
+        return tuple(proof for proof in proofs if proof not in met)[-_MOST_PROOFS:]
+
+    def is_at(self, position: str, goal: str) -> bool:
+        """Whether a stream at `position` has shown everything up to `goal`."""
+        if position == goal:
+            return True
+        order = self.compare(position, goal)
+        return order is not None and order >= 0
+
+    def next_chunk(self, chunks: Iterator[bytes], response: Response) -> bytes | None:
+        """Wait for bytes where `Reflector.stop` can wake us; None at the end."""
+        self.response = response
+        try:
+            # After the line above: who interrupts either finds the response or is seen here.
+            if self.interrupted.is_set():
+                response.close()
+            return next(chunks, None)
+        finally:
+            self.response = None
+
+    # --- time
+
+    def watch_timeout_s(self, *, quick: bool) -> int:
+        """`timeoutSeconds` of the next watch."""
+        if quick:
+            return self.settings.quick_watch_s
+        longest = self.settings.long_watch_s
+        return max(1, round(longest * (1 - _WATCH_JITTER * self.draw())))
+
+    def wait(self, seconds: float, *, offline: bool) -> None:
+        """Sleep; less if stopped, or if another reflector hears the server again."""
+        since = self._heard if offline else None
+        self.link.wait(seconds, self.interrupted.is_set, since)
+        self._heard = self.link.heard
+
+    # --- first lists, a few at a time
+
+    def begin_listing(self) -> None:
+        """Wait for one of the few places, unless this scope has one."""
+        while not self._listing and not self.stopping.is_set():
+            self._listing = self.first_lists.acquire(timeout=0.2)
+
+    def end_listing(self) -> None:
+        """Give the place back, if there is one."""
+        if self._listing:
+            self._listing = False
+            self.first_lists.release()

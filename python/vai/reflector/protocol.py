@@ -1,0 +1,89 @@
+"""What a reflector asks of the API server, and how that may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+
+class Response(Protocol):
+    """An answer whose body is read as it arrives."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status; always a success, failures are raised."""
+
+    @property
+    def gzip(self) -> bool:
+        """Whether the bytes are gzip members."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Bytes as they arrive, undecoded; ends early once closed.
+
+        Raises:
+            OfflineError: the connection broke or stayed silent for too long.
+        """
+
+    def close(self) -> None:
+        """Give it up. From any thread: a blocked reader wakes and its chunks end."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class ListerWatcher(Protocol):
+    """The three requests that a reflector makes, for one scope.
+
+    All of them raise OfflineError (the server is not heard), ForbiddenError (after credentials
+    were refreshed once; it names the missing rule) or RefusedError (any other refusal).
+    """
+
+    def list_page(self, limit: int, continue_token: str = "") -> Response:
+        """One page, resourceVersion unset (a quorum read). `limit` 0 asks for everything."""
+
+    def watch(self, resource_version: str, timeout_s: int) -> Response:
+        """The events after that resourceVersion, with bookmarks, for at most that long."""
+
+    def probe(self) -> str:
+        """The newest resourceVersion, without objects: a quorum read too."""
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Kubernetes Status says of a refused request."""
+
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+
+    def __str__(self) -> str:
+        words = [str(self.code)] if self.code else []
+        words += [self.reason] if self.reason else []
+        return " ".join(words) + (f": {self.message}" if self.message else "")
+
+
+class RefusedError(Exception):
+    """The server answered, but not with what was asked for. Never leaves the sync side."""
+
+    def __init__(self, refusal: Refusal, retry_after_s: float | None = None) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.retry_after_s = retry_after_s
+
+
+def drain(chunks: Iterable[bytes], most_bytes: int = 65536) -> bytes:
+    """A small body as a whole, cut off beyond `most_bytes`."""
+    body = b""
+    for chunk in chunks:
+        body += chunk
+        if len(body) >= most_bytes:
+            break
+    return body[:most_bytes]

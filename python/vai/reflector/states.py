@@ -1,0 +1,147 @@
+"""The states of the watch loop, as values.
+
+```
+Start ──▶ Relist ──▶ Page ──▶ Publish ──▶ Open ──▶ Stream ─┐
+  │          ▲        ▲ │        │          ▲  ▲      │     │
+  │          └────────┴─┴────────┘          │  └──────┘     │ ended, broken
+  └──────────────────────────────▶ Probe ───┘◀──────────────┘
+```
+From any of them a failure leads to Wait, which remembers where to go on. 410, a malformed frame
+and a resourceVersion that went back lead to Relist, 404 to Missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from vai.reflector.protocol import Response
+
+if TYPE_CHECKING:
+    from vai.store import Listing, Watching
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The server was at `resource_version` at `asked_s` (CLOCK_BOOTTIME) or later.
+
+    A stream that has reached it shows the scope complete as of `asked_s`.
+    """
+
+    resource_version: str
+    asked_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Nothing is known yet: ask the file where the scope stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relist:
+    """The scope has to be listed, for this reason (empty: its first list)."""
+
+    reason: str = ""
+    #: A page's continue token expired once: ask for everything in one answer.
+    unpaged: bool = False
+    #: A list that would remove most of the scope: this is the second one, asked to confirm it.
+    confirming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A list is under way and wants its next page."""
+
+    why: Relist
+    listing: Listing
+    asked_s: float
+    token: str = ""
+    objects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Every page is staged; what they would change is judged before it counts."""
+
+    why: Relist
+    listing: Listing
+    asked_s: float
+    resource_version: str
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The scope is complete up to `position`; how far is the server, and did it go back?"""
+
+    position: str
+    #: Proofs that no stream has reached yet.
+    proofs: tuple[Proof, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The watch is to be resumed from `position`, and reaches these proofs by and by."""
+
+    position: str
+    proofs: tuple[Proof, ...] = ()
+    #: Ask for a short watch, whose bookmark comes soon.
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The watch is open and was read up to `position`."""
+
+    position: str
+    proofs: tuple[Proof, ...]
+    quick: bool
+    response: Response
+    chunks: Iterator[bytes]
+    watching: Watching
+    opened_s: float
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """404: is the resource gone, or only not served right now? Asked `asked` times so far."""
+
+    resume: Phase
+    asked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A try failed; go on with `then` when the time has come."""
+
+    then: Phase
+    seconds: float
+    #: The server was not heard: go on at once when somebody else hears it.
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The end: the reflector was stopped, or its file is closed."""
+
+
+Phase: TypeAlias = (
+    Start | Relist | Page | Publish | Probe | Open | Stream | Missing | Wait | Stopped
+)
+
+__all__ = [
+    "Missing",
+    "Open",
+    "Page",
+    "Phase",
+    "Probe",
+    "Proof",
+    "Publish",
+    "Relist",
+    "Start",
+    "Stopped",
+    "Stream",
+    "Wait",
+]
