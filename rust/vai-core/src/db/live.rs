@@ -1,0 +1,197 @@
+//! `FILE.live`: what the writer last knew of each scope, for readers in other processes.
+//!
+//! It is outside the WAL, so that an idle cluster costs no page writes, and is written without
+//! fsync at most once a second *by the code that read the bytes*: a writer that hangs stops
+//! writing. A new boot or a dead writer makes it a memory of the past, never a claim.
+//!
+//! Layout: length (8 bytes, little endian), hash of the text (8 bytes), JSON text. A reader that
+//! meets a half-written one reads again.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+const HEAD_BYTES: usize = 16;
+/// Tries of a reader against a writer that writes once a second: two would do.
+const READ_TRIES: usize = 20;
+
+/// What the reflector last told of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reported {
+    Listing,
+    CatchingUp,
+    Live,
+    Stale,
+    Offline,
+    Forbidden,
+    Gone,
+}
+
+impl Reported {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::from(text)).ok()
+    }
+}
+
+/// One scope's entry. Times are `CLOCK_BOOTTIME` in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScopeLive {
+    pub state: Reported,
+    pub reason: String,
+    /// When `state` was entered.
+    pub since: f64,
+    /// When the reflector last told anything: a hanging one stops.
+    pub touched: f64,
+    /// When the server was last heard.
+    pub contact: Option<f64>,
+    /// As of when the rows were last proven complete.
+    pub proof: Option<f64>,
+}
+
+impl ScopeLive {
+    pub(crate) fn new(now: f64) -> Self {
+        Self {
+            state: Reported::CatchingUp,
+            reason: String::new(),
+            since: now,
+            touched: now,
+            contact: None,
+            proof: None,
+        }
+    }
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    pub pid: u32,
+    pub boot: String,
+    pub scopes: BTreeMap<i64, ScopeLive>,
+}
+
+/// Writes the file in place; the descriptor stays open.
+#[derive(Debug)]
+pub struct LiveFile {
+    file: File,
+}
+
+impl LiveFile {
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| Error::io(path, &error))?;
+        Ok(Self { file })
+    }
+
+    pub fn write(&self, live: &Live) -> Result<()> {
+        let text = serde_json::to_vec(live).map_err(Error::internal)?;
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + text.len());
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&hash(&text));
+        bytes.extend_from_slice(&text);
+        self.file.write_all_at(&bytes, 0).map_err(Error::internal)
+    }
+}
+
+/// The last whole state; `None` where there is none or it stays half-written.
+#[must_use]
+pub fn read(path: &Path) -> Option<Live> {
+    for attempt in 0..READ_TRIES {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let bytes = std::fs::read(path).ok()?;
+        if let Some(live) = parse(&bytes) {
+            return Some(live);
+        }
+    }
+    None
+}
+
+fn parse(bytes: &[u8]) -> Option<Live> {
+    let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
+    let (length, sum) = head.split_at(8);
+    let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+    let text = rest.get(..length)?;
+    (hash(text) == sum).then(|| serde_json::from_slice(text).ok()).flatten()
+}
+
+fn hash(text: &[u8]) -> [u8; 8] {
+    let digest = Sha256::digest(text);
+    let mut short = [0; 8];
+    short.copy_from_slice(&digest[..8]);
+    short
+}
+
+/// Seconds since boot; goes on while the machine sleeps and is the same in every process.
+#[must_use]
+pub fn boottime_s() -> f64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+    // macOS' monotonic clock goes on during sleep.
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(CLOCK);
+    #[expect(clippy::cast_precision_loss, reason = "seconds since boot are far below 2^52")]
+    let whole = now.tv_sec as f64;
+    #[expect(clippy::cast_precision_loss, reason = "below 10^9")]
+    let nanos = now.tv_nsec as f64;
+    whole + nanos / 1e9
+}
+
+/// Names this boot of the machine, so that times of another one are not compared.
+#[must_use]
+pub fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(
+            // Without /proc: the minute of the boot.
+            |_| format!("{:.0}", (unix_ms() as f64 / 1e3 - boottime_s()) / 60.0),
+            |text| text.trim().to_owned(),
+        )
+    })
+}
+
+/// Milliseconds since 1970, for what has to be told across boots.
+#[must_use]
+pub fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_sees_what_was_written_and_never_half_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.live");
+        let file = LiveFile::create(&path).unwrap();
+        let mut live = Live { pid: 7, boot: "b".into(), scopes: BTreeMap::new() };
+        live.scopes.insert(1, ScopeLive { reason: "x".repeat(500), ..ScopeLive::new(1.0) });
+        file.write(&live).unwrap();
+        assert_eq!(read(&path), Some(live.clone()));
+        live.scopes.clear();
+        file.write(&live).unwrap();
+        assert_eq!(read(&path), Some(live), "a shorter text over a longer one");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        assert_eq!(parse(&bytes), None);
+        assert_eq!(parse(&bytes[..10]), None);
+    }
+}

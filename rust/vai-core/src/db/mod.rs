@@ -1,0 +1,258 @@
+//! The only place that opens a connection: creation, checks, pragmas.
+
+mod filesystem;
+pub mod live;
+pub mod lock;
+mod schema;
+
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+
+use crate::error::{Error, Result};
+
+/// `-2000` would be `SQLite`'s own default of 2 MB; the writer's share of the 80 MB budget is 16 MB
+/// (negative: KiB, <https://sqlite.org/pragma.html#pragma_cache_size>).
+const WRITER_CACHE_KIB: i32 = 16 * 1024;
+/// Four readers share 16 MB.
+const READER_CACHE_KIB: i32 = 4 * 1024;
+/// rusqlite keeps 16 statements, less than one kind of write needs.
+const STATEMENT_CACHE: usize = 128;
+/// Only a checkpointer and short writers meet here; readers never wait in WAL mode.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Above it the WAL is truncated when it is reset (<https://sqlite.org/pragma.html#pragma_journal_size_limit>).
+const JOURNAL_SIZE_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
+/// How many virtual machine steps pass between two looks at the clock: about 0.1 ms of work.
+const STEPS_BETWEEN_LOOKS: i32 = 2_000;
+
+/// The files that belong to one cluster file.
+#[derive(Clone, Debug)]
+pub struct Files {
+    pub main: PathBuf,
+    pub lock: PathBuf,
+    pub live: PathBuf,
+    pub wal: PathBuf,
+}
+
+impl Files {
+    /// The folder must exist; links are resolved so that one file has one name.
+    pub fn of(path: &Path) -> Result<Self> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| Error::Invalid(format!("{}: not the name of a file", path.display())))?;
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let folder = folder.canonicalize().map_err(|error| Error::io(folder, &error))?;
+        let joined = folder.join(name);
+        let main = joined.canonicalize().unwrap_or(joined);
+        let with = |suffix: &str| {
+            let mut text = main.clone().into_os_string();
+            text.push(suffix);
+            PathBuf::from(text)
+        };
+        Ok(Self { lock: with(".lock"), live: with(".live"), wal: with("-wal"), main })
+    }
+}
+
+/// A file or folder on a network filesystem is refused: WAL needs shared memory and locks that
+/// work (<https://sqlite.org/wal.html>, disadvantage 2).
+pub fn check_filesystem(files: &Files) -> Result<()> {
+    let folder = files.main.parent().unwrap_or_else(|| Path::new("/"));
+    match filesystem::network_kind(folder)? {
+        None => Ok(()),
+        Some(kind) => Err(Error::ReadOnly(format!(
+            "{}: on a network filesystem ({kind}), where SQLite's locks and shared memory can't be trusted; choose a file on a local disk",
+            files.main.display()
+        ))),
+    }
+}
+
+/// What the first bytes of an existing file say.
+#[derive(Debug, PartialEq, Eq)]
+enum Header {
+    Empty,
+    Vai,
+}
+
+/// Reads the header itself, so that a foreign file is not touched by as much as a lock.
+///
+/// Never while this process has the file open: closing any descriptor of it drops `SQLite`'s locks.
+fn read_header(path: &Path) -> Result<Header> {
+    let mut head = [0_u8; 100];
+    let mut file = OpenOptions::new()
+        .read(true)
+        .open(path)
+        .map_err(|error| Error::io(path, &error))?;
+    let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
+    if !metadata.is_file() {
+        return Err(Error::NotAVaiFile(format!("{}: not a regular file", path.display())));
+    }
+    if metadata.size() == 0 {
+        return Ok(Header::Empty);
+    }
+    let whole = file.read_exact(&mut head).is_ok();
+    let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    if !whole || !head.starts_with(b"SQLite format 3\0") || number(68) != schema::APPLICATION_ID {
+        return Err(Error::NotAVaiFile(format!(
+            "{}: not a vai cluster file; it was not touched. Choose another path",
+            path.display()
+        )));
+    }
+    refuse_newer(path, number(60))?;
+    Ok(Header::Vai)
+}
+
+fn refuse_newer(path: &Path, version: i32) -> Result<()> {
+    if version <= schema::SCHEMA_VERSION {
+        return Ok(());
+    }
+    Err(Error::SchemaTooNew(format!(
+        "{}: written by a newer release of vai (format {version}, this release knows {}); it was not touched. Upgrade vai-cache, or choose another file",
+        path.display(),
+        schema::SCHEMA_VERSION
+    )))
+}
+
+/// Opens the file for its one writer, creating it if it isn't there. The caller holds the lock.
+pub fn open_writer(files: &Files, already_open_here: bool) -> Result<Connection> {
+    check_filesystem(files)?;
+    let exists = files.main.exists();
+    let fresh = if !exists {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&files.main)
+            .map_err(|error| Error::io(&files.main, &error))?;
+        true
+    } else {
+        !already_open_here && read_header(&files.main)? == Header::Empty
+    };
+    let mut connection = connect(files, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if fresh {
+        create(&mut connection)?;
+    }
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    refuse_newer(&files.main, version)?;
+    if connection.is_readonly(rusqlite::MAIN_DB)? {
+        return Err(Error::ReadOnly(format!(
+            "{}: this user may not write it; a reader may still open it",
+            files.main.display()
+        )));
+    }
+    set_wal(&connection)?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    // The checkpointer decides when; a commit must not stop for it.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    Ok(connection)
+}
+
+/// Opens an existing file for reading; any number of processes of the same user may.
+pub fn open_reader(files: &Files, already_open_here: bool) -> Result<Connection> {
+    check_filesystem(files)?;
+    if !already_open_here && read_header(&files.main)? == Header::Empty {
+        return Err(Error::NotAVaiFile(format!(
+            "{}: an empty file; start `vai sync` or `vai.connect` to fill it",
+            files.main.display()
+        )));
+    }
+    let connection = reader_connection(files)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    refuse_newer(&files.main, version)?;
+    Ok(connection)
+}
+
+/// On a mount that can't be written there is no shared memory for the WAL: the file is read as
+/// immutable if it has no WAL, else refused, since part of the data would be missing.
+fn reader_connection(files: &Files) -> Result<Connection> {
+    let folder = files.main.parent().unwrap_or_else(|| Path::new("/"));
+    if !filesystem::is_read_only(folder)? {
+        return connect(files, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    }
+    if std::fs::metadata(&files.wal).is_ok_and(|wal| wal.size() > 0) {
+        return Err(Error::ReadOnly(format!(
+            "{}: on a read-only mount and with a write-ahead log that can't be read there; copy it with `vai backup` first",
+            files.main.display()
+        )));
+    }
+    let path = files.main.to_string_lossy();
+    let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    #[expect(clippy::disallowed_methods, reason = "db is where connections are opened")]
+    Ok(Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?)
+}
+
+/// A bare connection for checkpoints: they must neither wait for the writer's cache nor fill it.
+pub fn open_checkpointer(files: &Files) -> Result<Connection> {
+    let connection = connect(files, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+fn connect(files: &Files, mode: OpenFlags) -> Result<Connection> {
+    #[expect(clippy::disallowed_methods, reason = "db is where connections are opened")]
+    let connection =
+        Connection::open_with_flags(&files.main, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // An I/O error under mmap is a signal in the host process.
+    connection.pragma_update(None, "mmap_size", 0)?;
+    // A damaged file may not run code of its schema (https://sqlite.org/security.html).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    Ok(connection)
+}
+
+fn set_wal(connection: &Connection) -> Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode.eq_ignore_ascii_case("wal") {
+        return Ok(());
+    }
+    Err(Error::ReadOnly(format!(
+        "the file's folder does not allow a write-ahead log (SQLite says journal mode {mode}); choose a file on a local disk"
+    )))
+}
+
+fn create(connection: &mut Connection) -> Result<()> {
+    connection.execute_batch(schema::CREATION_PRAGMAS)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(schema::SCHEMA)?;
+    transaction.execute(
+        "INSERT INTO meta (id, file_id, epoch, seq, clean, next_id, cluster)
+         VALUES (1, lower(hex(randomblob(16))), 0, 0, 1, 1, NULL)",
+        params![],
+    )?;
+    transaction.pragma_update(None, "user_version", schema::SCHEMA_VERSION)?;
+    transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Runs `work`, interrupting its statements after `limit`.
+pub fn within<T>(
+    connection: &mut Connection,
+    limit: Duration,
+    work: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let end = Instant::now() + limit;
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() >= end))?;
+    let outcome = work(connection);
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    outcome
+}

@@ -1,0 +1,174 @@
+//! The file format: one fixed schema for every resource, so that a new index is rows, never DDL.
+//!
+//! `docs/architecture.md` explains the tables; every statement that writes them is in `store`.
+
+/// "vai1" in ASCII: what `file(1)` and [`super::open`] know a cluster file by.
+pub const APPLICATION_ID: i32 = 0x7661_6931;
+/// Raised with every change of the format; a newer file is refused untouched.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// Settings that only count before the first table exists.
+pub(super) const CREATION_PRAGMAS: &str = "
+PRAGMA page_size = 4096;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA encoding = 'UTF-8';
+";
+
+pub(super) const SCHEMA: &str = "
+-- One row: where the history stands, and whose copy the file is. `clean` is 0 while a writer has it
+-- open: a writer that finds 0 starts a new epoch.
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    file_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    clean INTEGER NOT NULL,
+    next_id INTEGER NOT NULL,
+    cluster TEXT
+) STRICT;
+
+-- Ended epochs: a position (epoch, seq) with a seq beyond `last_seq` never was durable.
+CREATE TABLE epoch (epoch INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) STRICT;
+
+-- What discovery says; `rank` is its order of preference.
+CREATE TABLE resource (
+    id INTEGER PRIMARY KEY,
+    grp TEXT NOT NULL,
+    plural TEXT NOT NULL,
+    served INTEGER NOT NULL,
+    rank INTEGER NOT NULL,
+    info TEXT NOT NULL,
+    UNIQUE (grp, plural)
+) STRICT;
+
+-- What is kept, how, and up to where. `rv` is the checkpoint: it moves in the transaction of the
+-- rows that it covers. History at or below `floor` is pruned. `identity` makes a scope unique.
+CREATE TABLE scope (
+    id INTEGER PRIMARY KEY,
+    identity TEXT NOT NULL UNIQUE,
+    resource INTEGER NOT NULL REFERENCES resource (id),
+    namespace TEXT,
+    label_selector TEXT NOT NULL,
+    field_selector TEXT NOT NULL,
+    redaction INTEGER NOT NULL,
+    published INTEGER NOT NULL DEFAULT 0,
+    rv TEXT,
+    void_reason TEXT,
+    incarnation INTEGER NOT NULL DEFAULT 0,
+    floor INTEGER NOT NULL DEFAULT 0,
+    objects INTEGER NOT NULL DEFAULT 0,
+    body_bytes INTEGER NOT NULL DEFAULT 0,
+    history_bytes INTEGER NOT NULL DEFAULT 0,
+    proven_ms INTEGER
+) STRICT;
+
+-- key = namespace || '/' || name, BINARY collation: etcd's order, the default on every surface.
+-- `derived` is a hash of labels, fields and owners: where it did not change, their rows stand.
+CREATE TABLE object (
+    id INTEGER PRIMARY KEY,
+    scope INTEGER NOT NULL,
+    resource INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    rv TEXT NOT NULL,
+    created INTEGER,
+    seq INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    derived INTEGER NOT NULL,
+    size INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX object_scope_key ON object (scope, key);
+CREATE INDEX object_resource_key ON object (resource, key);
+
+-- The change log is the body store. `prev` is the version that this one superseded; it goes when
+-- the floor passes this one. A delete carries the last body.
+CREATE TABLE version (
+    seq INTEGER PRIMARY KEY,
+    object INTEGER NOT NULL,
+    scope INTEGER NOT NULL,
+    op INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    prev INTEGER,
+    time_ms INTEGER NOT NULL,
+    rv TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX version_scope_seq ON version (scope, seq);
+
+-- Ids of deleted objects, with what history still has to say of them; an id is used again, lowest
+-- first, once freed_seq is below the floor of its scope.
+CREATE TABLE free (
+    id INTEGER PRIMARY KEY,
+    freed_seq INTEGER NOT NULL,
+    scope INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    uid TEXT NOT NULL
+) STRICT;
+
+-- What terms and order entries are about: a label key (kind 0) or a field (kind 1) of a resource.
+CREATE TABLE field (
+    id INTEGER PRIMARY KEY,
+    resource INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (resource, kind, name)
+) STRICT;
+CREATE TABLE field_state (
+    field INTEGER PRIMARY KEY,
+    ready INTEGER NOT NULL,
+    position INTEGER NOT NULL
+) STRICT;
+
+-- Membership: labels and many-valued fields.
+CREATE TABLE term (
+    field INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    object INTEGER NOT NULL,
+    PRIMARY KEY (field, value, object)
+) STRICT, WITHOUT ROWID;
+
+-- Order and ranges: typed single-valued fields.
+CREATE TABLE ord (
+    field INTEGER NOT NULL,
+    value ANY NOT NULL,
+    object INTEGER NOT NULL,
+    PRIMARY KEY (field, value, object)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE owner (
+    uid TEXT NOT NULL,
+    object INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    controller INTEGER NOT NULL,
+    PRIMARY KEY (uid, object)
+) STRICT, WITHOUT ROWID;
+
+-- Where the history of a scope is gapless. `seq_to` and `rv_to` are null for the running one.
+CREATE TABLE segment (
+    scope INTEGER NOT NULL,
+    seq_from INTEGER NOT NULL,
+    rv_from TEXT NOT NULL,
+    seq_to INTEGER,
+    rv_to TEXT,
+    PRIMARY KEY (scope, seq_from)
+) STRICT, WITHOUT ROWID;
+
+-- Changed objects of a list that is not yet published; invisible, dropped by whoever finds it.
+CREATE TABLE stage (
+    id INTEGER PRIMARY KEY,
+    scope INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    row BLOB NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (scope, key)
+) STRICT;
+
+CREATE TABLE dictionary (
+    id INTEGER PRIMARY KEY,
+    resource INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE TABLE document (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE cells (object INTEGER PRIMARY KEY, cells BLOB NOT NULL) STRICT;
+";

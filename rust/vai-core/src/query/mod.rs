@@ -1,0 +1,98 @@
+//! Reading: which scopes answer, and the rows of one moment as bytes.
+
+pub(crate) mod pool;
+mod route;
+mod rows;
+mod sql;
+
+pub use self::rows::{Row, Rows};
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use self::route::Ask;
+use self::sql::Filter;
+use crate::error::{Error, Result};
+use crate::selector::{FieldSelector, LabelSelector};
+use crate::store::{ScopeRow, Store, scopes};
+
+/// What to read; selectors as the user wrote them.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// A recorded `plural[.group]`.
+    pub resource: String,
+    /// `None`: whatever is kept.
+    pub namespaces: Option<Vec<String>>,
+    pub label_selector: String,
+    pub field_selector: String,
+    /// 0: all.
+    pub limit: usize,
+    /// Only keys after this one.
+    pub after: String,
+    /// Also read the server's printer cells.
+    pub cells: bool,
+}
+
+impl Store {
+    /// One object; `None` is proven absence.
+    pub fn get(&self, resource: &str, namespace: Option<&str>, name: &str) -> Result<Option<Row>> {
+        let key = match namespace {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.to_owned(),
+        };
+        let found = self.inner.read(|db| {
+            let (id, info) = scopes::resource_named(db, resource)?;
+            if info.namespaced && namespace.is_none() {
+                return Err(Error::Invalid(format!("{resource} is namespaced; name the namespace")));
+            }
+            let all = scopes::scopes(db, Some(id))?;
+            let row = newest(db, id, &key, &all)?;
+            if row.is_none() {
+                route::prove_absent(&info, &all, namespace, &key)?;
+            }
+            Ok(row)
+        })?;
+        Ok(found.map(|row| row.into_row(Arc::clone(&self.inner))))
+    }
+
+    /// The objects of one moment in key order.
+    pub fn rows(&self, query: &Query) -> Result<Rows> {
+        let labels = LabelSelector::parse(&query.label_selector)?;
+        let fields = FieldSelector::parse(&query.field_selector)?;
+        let found = self.inner.read(|db| {
+            let (id, info) = scopes::resource_named(db, &query.resource)?;
+            let all = scopes::scopes(db, Some(id))?;
+            let ask = Ask { info: &info, namespaces: query.namespaces.as_deref(), labels: &labels };
+            let chosen = route::choose(&ask, &query.field_selector, &all)?;
+            let filter = Filter::new(db, id, &info, &labels, &fields)?;
+            rows::read(db, &chosen, &filter, query)
+        })?;
+        Ok(Rows::new(Arc::clone(&self.inner), query.resource.clone(), found))
+    }
+}
+
+/// The row with this key; where several scopes keep a copy, the newer resourceVersion wins.
+fn newest(
+    db: &Connection,
+    resource: i64,
+    key: &str,
+    all: &[ScopeRow],
+) -> Result<Option<rows::Raw>> {
+    let mut best: Option<rows::Raw> = None;
+    for scope in all {
+        let sql = format!("{} WHERE o.scope = ?1 AND o.key = ?2", sql::SELECT_WITH_CELLS);
+        let found = db
+            .prepare_cached(&sql)?
+            .query_row(params![scope.id, key], |row| rows::Raw::read(row, true))
+            .optional()?;
+        if let Some(mut found) = found {
+            found.resource = scope.info.name();
+            if best.as_ref().is_none_or(|best| found.is_newer_than(best)) {
+                best = Some(found);
+            }
+        }
+    }
+    let _ = resource;
+    Ok(best)
+}

@@ -1,0 +1,110 @@
+//! Connections of readers: a read takes one, and gives it back before anything else happens.
+
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+
+use crate::db::{self, Files};
+use crate::error::{Error, Result};
+
+/// Memory decision: four readers share 16 MB of page cache.
+const CONNECTIONS: usize = 4;
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Connection>,
+    made: usize,
+    closed: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct ReaderPool {
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+impl ReaderPool {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a connection that was opened outside.
+    pub(crate) fn give(&self, connection: Connection) {
+        let mut pool = self.pool.lock();
+        pool.made += 1;
+        pool.idle.push(connection);
+    }
+
+    /// Runs `work` in one read transaction, interrupted after `limit`.
+    pub(crate) fn with<T>(
+        &self,
+        files: &Files,
+        limit: Option<Duration>,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        let mut connection = self.take(files)?;
+        let outcome = run(&mut connection, limit, work);
+        let mut pool = self.pool.lock();
+        if pool.closed {
+            pool.made -= 1;
+        } else {
+            pool.idle.push(connection);
+        }
+        drop(pool);
+        self.returned.notify_one();
+        outcome
+    }
+
+    fn take(&self, files: &Files) -> Result<Connection> {
+        let mut pool = self.pool.lock();
+        loop {
+            if pool.closed {
+                return Err(Error::Closed);
+            }
+            if let Some(connection) = pool.idle.pop() {
+                return Ok(connection);
+            }
+            if pool.made < CONNECTIONS {
+                pool.made += 1;
+                break;
+            }
+            self.returned.wait(&mut pool);
+        }
+        drop(pool);
+        db::open_reader(files, true).inspect_err(|_| self.pool.lock().made -= 1)
+    }
+
+    /// Closes idle connections; busy ones close when their read ends.
+    pub(crate) fn close(&self) {
+        let mut pool = self.pool.lock();
+        pool.closed = true;
+        let idle = std::mem::take(&mut pool.idle);
+        pool.made -= idle.len();
+        drop(pool);
+        drop(idle);
+        self.returned.notify_all();
+    }
+}
+
+fn run<T>(
+    connection: &mut Connection,
+    limit: Option<Duration>,
+    work: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    let Some(limit) = limit else {
+        // VACUUM INTO and the like begin transactions of their own.
+        return work(connection);
+    };
+    let outcome = db::within(connection, limit, |connection| {
+        let transaction = connection.unchecked_transaction()?;
+        let outcome = work(&transaction);
+        // Nothing was written: ending it can't fail in a way that matters to the answer.
+        let _ = transaction.finish();
+        outcome
+    });
+    match outcome {
+        Err(Error::QueryTimeout(_)) => Err(Error::QueryTimeout(limit.as_secs_f64())),
+        other => other,
+    }
+}

@@ -1,0 +1,314 @@
+//! The rows of one moment: keys at hand, bodies compressed in one arena until asked for.
+
+use std::sync::Arc;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::Query;
+use super::route::Source;
+use super::sql::{self, Filter};
+use crate::error::Result;
+use crate::rv;
+use crate::store::{FLAG_REDACTED, Inner, position};
+
+/// One stored object as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    pub(super) resource: String,
+    key: String,
+    uid: String,
+    rv: String,
+    seq: i64,
+    flags: i64,
+    body: Vec<u8>,
+    cells: Option<Vec<u8>>,
+}
+
+impl Raw {
+    pub(super) fn read(row: &rusqlite::Row<'_>, with_cells: bool) -> rusqlite::Result<Self> {
+        Ok(Self {
+            resource: String::new(),
+            key: row.get(1)?,
+            uid: row.get(2)?,
+            rv: row.get(3)?,
+            seq: row.get(4)?,
+            flags: row.get(5)?,
+            body: row.get(6)?,
+            cells: if with_cells { row.get(7)? } else { None },
+        })
+    }
+
+    /// Versions that can't be compared: the row that was written later.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        rv::compare(&self.rv, &other.rv)
+            .unwrap_or_else(|| self.seq.cmp(&other.seq))
+            .is_gt()
+    }
+
+    pub(super) fn into_row(self, inner: Arc<Inner>) -> Row {
+        let resource = self.resource.clone();
+        Row { inner, resource, raw: self }
+    }
+}
+
+/// One stored object.
+#[derive(Clone)]
+pub struct Row {
+    inner: Arc<Inner>,
+    resource: String,
+    raw: Raw,
+}
+
+impl Row {
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.raw.key
+    }
+
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.raw.uid
+    }
+
+    #[must_use]
+    pub fn resource_version(&self) -> &str {
+        &self.raw.rv
+    }
+
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        self.raw.seq
+    }
+
+    #[must_use]
+    pub fn redacted(&self) -> bool {
+        self.raw.flags & FLAG_REDACTED != 0
+    }
+
+    /// The server's printer cells, JSON as sent.
+    #[must_use]
+    pub fn cells(&self) -> Option<&[u8]> {
+        self.raw.cells.as_deref()
+    }
+
+    /// The object's JSON as the server sent it, decompressed at each call.
+    pub fn body(&self) -> Result<Vec<u8>> {
+        self.inner.decode(&self.raw.body)
+    }
+}
+
+/// What a read found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    rows: Vec<Raw>,
+    total: usize,
+    more: bool,
+    epoch: i64,
+    seq: i64,
+    scopes: Vec<i64>,
+    resource_version: String,
+}
+
+/// The objects of one moment in key order.
+#[derive(Clone)]
+pub struct Rows {
+    inner: Arc<Inner>,
+    resource: String,
+    found: Arc<Found>,
+}
+
+impl Rows {
+    pub(super) fn new(inner: Arc<Inner>, resource: String, found: Found) -> Self {
+        Self { inner, resource, found: Arc::new(found) }
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.found.rows.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.rows.is_empty()
+    }
+
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<Row> {
+        let raw = self.found.rows.get(index)?.clone();
+        Some(Row { inner: Arc::clone(&self.inner), resource: self.resource.clone(), raw })
+    }
+
+    /// Index of a key, by binary search.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<usize> {
+        self.found.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.found.rows.iter().map(|row| row.key.as_str())
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> i64 {
+        self.found.epoch
+    }
+
+    #[must_use]
+    pub fn seq(&self) -> i64 {
+        self.found.seq
+    }
+
+    #[must_use]
+    pub fn scopes(&self) -> &[i64] {
+        &self.found.scopes
+    }
+
+    /// Of the one scope that answered; empty if there were several.
+    #[must_use]
+    pub fn resource_version(&self) -> &str {
+        &self.found.resource_version
+    }
+
+    /// All matching objects, not only those of this page.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.found.total
+    }
+
+    /// Where the next page begins; `None` at the end.
+    #[must_use]
+    pub fn next_key(&self) -> Option<&str> {
+        self.found.rows.last().filter(|_| self.found.more).map(|row| row.key.as_str())
+    }
+
+    /// A Kubernetes List of the rows. Bodies are copied, not parsed.
+    pub fn list_json(&self, kind: &str, api_version: &str, continue_token: &str) -> Result<Vec<u8>> {
+        let mut meta = serde_json::Map::new();
+        meta.insert("resourceVersion".into(), self.resource_version().into());
+        if !continue_token.is_empty() {
+            meta.insert("continue".into(), continue_token.into());
+        }
+        let head = serde_json::json!({
+            "apiVersion": api_version, "kind": kind, "metadata": meta
+        });
+        let mut out = head.to_string().into_bytes();
+        out.pop();
+        out.extend_from_slice(b",\"items\":[");
+        for (index, row) in self.found.rows.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&self.inner.decode(&row.body)?);
+        }
+        out.extend_from_slice(b"]}");
+        Ok(out)
+    }
+}
+
+pub(super) fn read(
+    db: &Connection,
+    sources: &[Source],
+    filter: &Filter,
+    query: &Query,
+) -> Result<Found> {
+    let (epoch, seq) = position(db)?;
+    let mut rows = Vec::new();
+    for source in sources {
+        rows.extend(read_source(db, source, filter, query)?);
+    }
+    if sources.len() > 1 {
+        merge(&mut rows);
+    }
+    let wanted = if query.limit == 0 { usize::MAX } else { query.limit };
+    let more = rows.len() > wanted;
+    let total = if more || !query.after.is_empty() {
+        count(db, sources, filter)?
+    } else {
+        rows.len()
+    };
+    rows.truncate(wanted);
+    let mut scopes: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
+    scopes.dedup();
+    let resource_version = match sources {
+        [only] => only.scope.rv.clone().unwrap_or_default(),
+        _ => String::new(),
+    };
+    Ok(Found { rows, total, more, epoch, seq, scopes, resource_version })
+}
+
+/// Overlapping scopes keep copies of their own: the newer resourceVersion wins.
+fn merge(rows: &mut Vec<Raw>) {
+    rows.sort_by(|a, b| a.key.cmp(&b.key));
+    rows.dedup_by(|later, kept| {
+        if later.key != kept.key {
+            return false;
+        }
+        if later.is_newer_than(kept) {
+            std::mem::swap(later, kept);
+        }
+        true
+    });
+}
+
+fn read_source(
+    db: &Connection,
+    source: &Source,
+    filter: &Filter,
+    query: &Query,
+) -> Result<Vec<Raw>> {
+    let select = if query.cells { sql::SELECT_WITH_CELLS } else { sql::SELECT };
+    let (conditions, mut values) = conditions(source, filter, &query.after);
+    let mut text = format!("{select} WHERE {conditions} ORDER BY o.key");
+    if query.limit > 0 {
+        // One more than asked for tells whether there is a next page.
+        text.push_str(" LIMIT ?");
+        values.push(Value::from(i64::try_from(query.limit).unwrap_or(i64::MAX - 1) + 1));
+    }
+    let mut statement = db.prepare_cached(&text)?;
+    let rows = statement.query_map(params_from_iter(values), |row| Raw::read(row, query.cells))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn conditions(source: &Source, filter: &Filter, after: &str) -> (String, Vec<Value>) {
+    let mut sql = String::from("o.scope = ?");
+    let mut values = vec![Value::from(source.scope.id)];
+    if !after.is_empty() {
+        sql.push_str(" AND o.key > ?");
+        values.push(Value::from(after.to_owned()));
+    }
+    if let Some(namespace) = &source.namespace {
+        // '0' follows '/': the range holds exactly the keys that begin with "namespace/".
+        sql.push_str(" AND o.key >= ? AND o.key < ?");
+        values.push(Value::from(format!("{namespace}/")));
+        values.push(Value::from(format!("{namespace}0")));
+    }
+    sql.push_str(&filter.sql);
+    values.extend(filter.values.iter().cloned());
+    (sql, values)
+}
+
+fn count(db: &Connection, sources: &[Source], filter: &Filter) -> Result<usize> {
+    if let [source] = sources
+        && source.namespace.is_none()
+        && filter.is_empty()
+    {
+        return Ok(usize::try_from(source.scope.objects).unwrap_or_default());
+    }
+    let mut parts = Vec::new();
+    let mut values = Vec::new();
+    for source in sources {
+        let (sql, more) = conditions(source, filter, "");
+        parts.push(format!("SELECT o.key FROM object o WHERE {sql}"));
+        values.extend(more);
+    }
+    let union = parts.join(" UNION ");
+    let mut statement = db.prepare_cached(&format!("SELECT count(*) FROM ({union})"))?;
+    let found: i64 = statement.query_row(params_from_iter(values), |row| row.get(0))?;
+    Ok(usize::try_from(found).unwrap_or_default())
+}

@@ -1,0 +1,369 @@
+//! Object rows and their derived rows, inside the writer's transaction.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::prepare::{Derived, Prepared};
+use super::state::State;
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::field::FieldSet;
+use crate::feed::json::Cursor;
+use crate::object::{Scan, Wanted};
+use crate::redact::Redaction;
+use crate::rv;
+
+/// What a version row records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    Add = 1,
+    Update = 2,
+    Delete = 3,
+}
+
+impl Op {
+    pub(crate) fn from_number(number: i64) -> Self {
+        match number {
+            1 => Self::Add,
+            2 => Self::Update,
+            _ => Self::Delete,
+        }
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// `version.flags`: found by a relist, not told by a watch event.
+pub(crate) const FLAG_RELIST: i64 = 1;
+/// `object.flags`: only metadata is kept.
+pub(crate) const FLAG_REDACTED: i64 = 1;
+
+/// How a row comes about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) relist: bool,
+    /// A new incarnation of the cluster counts its versions from a lower number.
+    pub(crate) may_lower: bool,
+}
+
+impl Origin {
+    pub(crate) const WATCH: Self = Self { relist: false, may_lower: false };
+    pub(crate) const LIST: Self = Self { relist: true, may_lower: true };
+
+    fn flags(self) -> i64 {
+        if self.relist { FLAG_RELIST } else { 0 }
+    }
+}
+
+/// One open transaction of the writer.
+pub(crate) struct Writer<'a> {
+    pub(crate) db: &'a Connection,
+    pub(crate) state: &'a mut State,
+    pub(crate) codec: &'a Codec,
+    /// Fields of each resource, for reading the derived rows of an old body.
+    pub(crate) fields: &'a HashMap<i64, Arc<FieldSet>>,
+    pub(crate) now_ms: i64,
+}
+
+struct Existing {
+    id: i64,
+    uid: String,
+    rv: String,
+    seq: i64,
+    derived: i64,
+    size: i64,
+}
+
+impl Writer<'_> {
+    fn existing(&self, scope: i64, key: &str) -> Result<Option<Existing>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT id, uid, rv, seq, derived, size FROM object WHERE scope = ?1 AND key = ?2",
+        )?;
+        let found = statement.query_row(params![scope, key], |row| {
+            Ok(Existing {
+                id: row.get(0)?,
+                uid: row.get(1)?,
+                rv: row.get(2)?,
+                seq: row.get(3)?,
+                derived: row.get(4)?,
+                size: row.get(5)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Whether the object stands exactly so already: (its id, same uid and resourceVersion).
+    pub(crate) fn find(&self, scope: i64, row: &Prepared) -> Result<Option<(i64, bool)>> {
+        Ok(self
+            .existing(scope, &row.key)?
+            .map(|found| (found.id, found.uid == row.uid && found.rv == row.rv)))
+    }
+
+    /// Adds or updates an object. Returns its id.
+    pub(crate) fn upsert(&mut self, scope: i64, row: &Prepared, origin: Origin) -> Result<i64> {
+        let Some(old) = self.existing(scope, &row.key)? else {
+            return self.insert(scope, row, origin);
+        };
+        if old.uid != row.uid {
+            // Deleted and created again under one name: two changes, as the server made them.
+            self.remove(scope, &row.key, old, None, origin)?;
+            return self.insert(scope, row, origin);
+        }
+        if old.rv == row.rv || (!origin.may_lower && is_older(&row.rv, &old.rv)) {
+            return Ok(old.id);
+        }
+        self.replace(scope, row, old, origin)
+    }
+
+    fn insert(&mut self, scope: i64, row: &Prepared, origin: Origin) -> Result<i64> {
+        let id = self.state.allocate_id(self.db)?;
+        let seq = self.log(scope, id, Op::Add, None, &row.rv, &row.body, origin)?;
+        let size = bytes(&row.body);
+        let state = self.state.scope(scope)?;
+        state.objects += 1;
+        state.body_bytes += size;
+        let resource = state.resource;
+        let flags = match state.redaction {
+            Redaction::None => 0,
+            Redaction::Metadata => FLAG_REDACTED,
+        };
+        self.db
+            .prepare_cached(
+                "INSERT INTO object (id, scope, resource, key, uid, rv, created, seq, flags,
+                                     derived, size)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?
+            .execute(params![
+                id,
+                scope,
+                resource,
+                row.key,
+                row.uid,
+                row.rv,
+                row.created_s,
+                seq,
+                flags,
+                row.derived_hash,
+                size
+            ])?;
+        self.add_derived(resource, id, &row.derived)?;
+        self.set_cells(id, row.cells.as_deref())?;
+        Ok(id)
+    }
+
+    fn replace(&mut self, scope: i64, row: &Prepared, old: Existing, origin: Origin) -> Result<i64> {
+        let resource = self.state.scope(scope)?.resource;
+        if old.derived != row.derived_hash {
+            let before = self.derived_of(resource, old.seq)?;
+            self.change_derived(resource, old.id, &before, &row.derived)?;
+        }
+        let seq = self.log(scope, old.id, Op::Update, Some(old.seq), &row.rv, &row.body, origin)?;
+        let size = bytes(&row.body);
+        let state = self.state.scope(scope)?;
+        state.body_bytes += size - old.size;
+        state.history_bytes += old.size;
+        self.db
+            .prepare_cached(
+                "UPDATE object SET rv = ?2, seq = ?3, derived = ?4, size = ?5 WHERE id = ?1",
+            )?
+            .execute(params![old.id, row.rv, seq, row.derived_hash, size])?;
+        self.set_cells(old.id, row.cells.as_deref())?;
+        Ok(old.id)
+    }
+
+    /// Deletes an object for a watch event, whose `last` is its final state.
+    pub(crate) fn delete(&mut self, scope: i64, last: &Prepared, origin: Origin) -> Result<()> {
+        let Some(old) = self.existing(scope, &last.key)? else { return Ok(()) };
+        if old.uid != last.uid || (!origin.may_lower && is_older(&last.rv, &old.rv)) {
+            return Ok(());
+        }
+        self.remove(scope, &last.key, old, Some(last), origin)
+    }
+
+    /// Deletes an object that a list did not have any more: there is no resourceVersion for that.
+    pub(crate) fn delete_unseen(&mut self, scope: i64, key: &str, origin: Origin) -> Result<()> {
+        match self.existing(scope, key)? {
+            Some(old) => self.remove(scope, key, old, None, origin),
+            None => Ok(()),
+        }
+    }
+
+    fn remove(
+        &mut self,
+        scope: i64,
+        key: &str,
+        old: Existing,
+        last: Option<&Prepared>,
+        origin: Origin,
+    ) -> Result<()> {
+        let resource = self.state.scope(scope)?.resource;
+        let before = self.derived_of(resource, old.seq)?;
+        self.change_derived(resource, old.id, &before, &Derived::default())?;
+        let stored;
+        let (rv, body) = match last {
+            Some(last) => (last.rv.as_str(), last.body.as_slice()),
+            None => {
+                stored = self.body(old.seq)?;
+                (old.rv.as_str(), stored.as_slice())
+            }
+        };
+        let seq = self.log(scope, old.id, Op::Delete, Some(old.seq), rv, body, origin)?;
+        let state = self.state.scope(scope)?;
+        state.objects -= 1;
+        state.body_bytes -= old.size;
+        state.history_bytes += old.size + bytes(body);
+        for sql in ["DELETE FROM object WHERE id = ?1", "DELETE FROM cells WHERE object = ?1"] {
+            self.db.prepare_cached(sql)?.execute([old.id])?;
+        }
+        self.db
+            .prepare_cached(
+                "INSERT INTO free (id, freed_seq, scope, key, uid) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![old.id, seq, scope, key, old.uid])?;
+        Ok(())
+    }
+
+    /// Appends to the history, and marks the scope as written.
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
+    fn log(
+        &mut self,
+        scope: i64,
+        object: i64,
+        op: Op,
+        prev: Option<i64>,
+        rv: &str,
+        body: &[u8],
+        origin: Origin,
+    ) -> Result<i64> {
+        let seq = self.state.next_seq();
+        self.state.scope(scope)?.dirty = true;
+        self.db
+            .prepare_cached(
+                "INSERT INTO version (seq, object, scope, op, flags, prev, time_ms, rv, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                seq,
+                object,
+                scope,
+                op as i64,
+                origin.flags(),
+                prev,
+                self.now_ms,
+                rv,
+                body
+            ])?;
+        Ok(seq)
+    }
+
+    fn body(&self, seq: i64) -> Result<Vec<u8>> {
+        let mut statement = self.db.prepare_cached("SELECT body FROM version WHERE seq = ?1")?;
+        Ok(statement.query_row([seq], |row| row.get(0))?)
+    }
+
+    /// Labels, fields and owners of a stored version, taken from its body again.
+    fn derived_of(&self, resource: i64, seq: i64) -> Result<Derived> {
+        let json = self.codec.decode(&self.body(seq)?)?;
+        let empty = Arc::new(FieldSet::default());
+        let set = self.fields.get(&resource).unwrap_or(&empty);
+        let mut scan = Scan::default();
+        scan.object(&mut Cursor::new(&json), Wanted { fields: set, redact: Redaction::None })
+            .map_err(|_| Error::Corrupt(format!("stored version {seq} is not JSON")))?;
+        Ok(Derived::of(scan.labels, scan.fields, scan.owners, set))
+    }
+
+    fn add_derived(&mut self, resource: i64, id: i64, derived: &Derived) -> Result<()> {
+        self.change_derived(resource, id, &Derived::default(), derived)
+    }
+
+    fn change_derived(
+        &mut self,
+        resource: i64,
+        id: i64,
+        old: &Derived,
+        new: &Derived,
+    ) -> Result<()> {
+        for (name, value) in without(&old.labels, &new.labels) {
+            let field = self.state.field_id(self.db, resource, false, name)?;
+            self.db
+                .prepare_cached("DELETE FROM term WHERE field = ?1 AND value = ?2 AND object = ?3")?
+                .execute(params![field, value, id])?;
+        }
+        for (name, value) in without(&new.labels, &old.labels) {
+            let field = self.state.field_id(self.db, resource, false, name)?;
+            self.db
+                .prepare_cached("INSERT OR IGNORE INTO term (field, value, object) VALUES (?1, ?2, ?3)")?
+                .execute(params![field, value, id])?;
+        }
+        for (name, value) in without(&old.fields, &new.fields) {
+            let field = self.state.field_id(self.db, resource, true, name)?;
+            self.db
+                .prepare_cached("DELETE FROM ord WHERE field = ?1 AND value = ?2 AND object = ?3")?
+                .execute(params![field, value, id])?;
+        }
+        for (name, value) in without(&new.fields, &old.fields) {
+            let field = self.state.field_id(self.db, resource, true, name)?;
+            self.db
+                .prepare_cached("INSERT OR IGNORE INTO ord (field, value, object) VALUES (?1, ?2, ?3)")?
+                .execute(params![field, value, id])?;
+        }
+        self.change_owners(id, old, new)
+    }
+
+    fn change_owners(&self, id: i64, old: &Derived, new: &Derived) -> Result<()> {
+        for owner in without(&old.owners, &new.owners) {
+            self.db
+                .prepare_cached("DELETE FROM owner WHERE uid = ?1 AND object = ?2")?
+                .execute(params![owner.0, id])?;
+        }
+        for (uid, kind, name, controller) in
+            without(&new.owners, &old.owners)
+        {
+            self.db
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO owner (uid, object, kind, name, controller)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![uid, id, kind, name, controller])?;
+        }
+        Ok(())
+    }
+
+    fn set_cells(&self, id: i64, cells: Option<&[u8]>) -> Result<()> {
+        if let Some(cells) = cells {
+            self.db
+                .prepare_cached("INSERT OR REPLACE INTO cells (object, cells) VALUES (?1, ?2)")?
+                .execute(params![id, cells])?;
+        }
+        Ok(())
+    }
+}
+
+/// The entries of `all` that `others` lacks.
+fn without<'a, T: Eq + Hash>(all: &'a [T], others: &[T]) -> Vec<&'a T> {
+    if others.is_empty() {
+        return all.iter().collect();
+    }
+    let others: HashSet<&T> = others.iter().collect();
+    all.iter().filter(|entry| !others.contains(entry)).collect()
+}
+
+/// Surely older; versions that can't be compared are taken as the server sends them.
+fn is_older(candidate: &str, current: &str) -> bool {
+    rv::compare(candidate, current) == Some(Ordering::Less)
+}
+
+fn bytes(body: &[u8]) -> i64 {
+    i64::try_from(body.len()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,370 @@
+//! One LIST of a scope, page by page.
+//!
+//! A scope's first list goes into the file as it comes, visible and marked as `listing`. Any later
+//! list is staged: objects that stand already (same uid and resourceVersion) are only noted,
+//! changed ones wait in `stage`, invisible; `publish` writes the difference, the deletes and the
+//! checkpoint in one transaction, while readers keep the last good state.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use rusqlite::params;
+
+use super::apply::{Origin, Writer};
+use super::prepare::{Prepared, prepare};
+use super::writer::Job;
+use super::{Inner, scopes};
+use crate::codec::{self, Encoder};
+use crate::error::{Error, Result};
+use crate::feed::{FeedOptions, Item, ListFeed, PageMeta};
+
+/// Objects of one job: with pods of 5 KB about 100 KB of compressed bodies.
+const BATCH_OBJECTS: usize = 256;
+/// Large objects make smaller batches.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// What the writer's thread knows of the list so far.
+#[derive(Default)]
+struct Session {
+    seen: RoaringBitmap,
+    unchanged: u64,
+    changed: u64,
+    failed: Option<Error>,
+}
+
+/// What `publish` would do, or did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub unchanged: u64,
+    pub changed: u64,
+    pub removed: u64,
+}
+
+/// What `publish` did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    pub adds: u64,
+    pub updates: u64,
+    pub deletes: u64,
+}
+
+/// See the module.
+pub struct Listing {
+    inner: Arc<Inner>,
+    scope: i64,
+    resource: i64,
+    number: u64,
+    first: bool,
+    options: FeedOptions,
+    page: Option<(ListFeed, u64)>,
+    batch: Batch,
+    session: Arc<Mutex<Session>>,
+}
+
+/// Objects on their way to the writer, and the samples for a dictionary before there is one.
+struct Batch {
+    encoder: Encoder,
+    rows: Vec<Prepared>,
+    bytes: usize,
+    /// `None` once the resource has its dictionary or must not have one.
+    waiting: Option<Vec<Item>>,
+    waiting_bytes: usize,
+}
+
+impl Listing {
+    pub(super) fn begin(inner: Arc<Inner>, scope: i64) -> Result<Self> {
+        let writer = inner.writer()?;
+        let (number, first, sensitive) = writer.call(move |writer| {
+            let number = writer.state.start_listing(scope)?;
+            writer.db.execute("DELETE FROM stage WHERE scope = ?1", [scope])?;
+            let state = writer.state.scope(scope)?;
+            Ok((number, !state.published, state.sensitive))
+        })?;
+        inner.shared.trust(scope);
+        let (resource, options) = inner.feed_options(scope)?;
+        let codec = &inner.shared.codec;
+        let batch = Batch {
+            encoder: codec.encoder(resource),
+            rows: Vec::new(),
+            bytes: 0,
+            waiting: (!sensitive && !codec.has_own(resource)).then(Vec::new),
+            waiting_bytes: 0,
+        };
+        Ok(Self {
+            inner,
+            scope,
+            resource,
+            number,
+            first,
+            options,
+            page: None,
+            batch,
+            session: Arc::default(),
+        })
+    }
+
+    pub fn begin_page(&mut self, gzip: bool) {
+        let options = FeedOptions { gzip, ..self.options.clone() };
+        self.page = Some((ListFeed::new(&options), 0));
+    }
+
+    /// Takes response bytes; returns the objects of this page so far.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<u64> {
+        self.check()?;
+        let Some((mut feed, mut items)) = self.page.take() else {
+            return Err(Error::Invalid("no page was begun".into()));
+        };
+        let outcome = feed.push(chunk, &mut |item| {
+            items += 1;
+            self.take(item)
+        });
+        self.page = Some((feed, items));
+        outcome.map(|()| items)
+    }
+
+    pub fn end_page(&mut self) -> Result<PageMeta> {
+        let Some((feed, _)) = self.page.take() else {
+            return Err(Error::Invalid("no page was begun".into()));
+        };
+        let meta = feed.finish()?;
+        self.send()?;
+        if let Some(columns) = &meta.columns {
+            self.inner.put_columns(self.resource, columns)?;
+        }
+        Ok(meta)
+    }
+
+    /// What publishing would do; waits until all pages are staged.
+    pub fn plan(&mut self) -> Result<Plan> {
+        self.settle()?;
+        let (scope, session) = (self.scope, Arc::clone(&self.session));
+        self.inner.writer()?.call(move |writer| {
+            let objects = writer.state.scope(scope)?.objects;
+            let session = session.lock();
+            let objects = u64::try_from(objects).unwrap_or_default();
+            Ok(Plan {
+                unchanged: session.unchanged,
+                changed: session.changed,
+                removed: objects.saturating_sub(session.seen.len()),
+            })
+        })
+    }
+
+    /// Makes the list the scope's state; returns once that is durable.
+    pub fn publish(mut self, resource_version: &str) -> Result<Published> {
+        self.settle()?;
+        let (scope, number, first) = (self.scope, self.number, self.first);
+        let session = Arc::clone(&self.session);
+        let rv = resource_version.to_owned();
+        let published = self.inner.writer()?.call(move |writer| {
+            check_number(writer, scope, number)?;
+            publish(writer, scope, first, &session.lock(), &rv)
+        })?;
+        Ok(published)
+    }
+
+    /// Drops what was staged. What a first list wrote stays, unpublished, for the next one.
+    pub fn abort(self) -> Result<()> {
+        let (scope, number) = (self.scope, self.number);
+        self.inner.writer()?.call(move |writer| {
+            check_number(writer, scope, number)?;
+            writer.db.execute("DELETE FROM stage WHERE scope = ?1", [scope])?;
+            Ok(())
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        self.inner.check()?;
+        self.session.lock().failed.clone().map_or(Ok(()), Err)
+    }
+
+    fn take(&mut self, item: Item) -> Result<()> {
+        match &mut self.batch.waiting {
+            Some(waiting) => {
+                self.batch.waiting_bytes += item.body.len();
+                waiting.push(item);
+                if self.batch.waiting_bytes >= codec::MAX_SAMPLE_BYTES {
+                    self.train()?;
+                }
+                Ok(())
+            }
+            None => self.prepare(item),
+        }
+    }
+
+    fn prepare(&mut self, item: Item) -> Result<()> {
+        let row = prepare(item, &self.options.fields, &mut self.batch.encoder)?;
+        self.batch.bytes += row.body.len();
+        self.batch.rows.push(row);
+        if self.batch.rows.len() >= BATCH_OBJECTS || self.batch.bytes >= BATCH_BYTES {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the resource's dictionary of the objects that waited for it, if they are enough.
+    fn train(&mut self) -> Result<()> {
+        let Some(waiting) = self.batch.waiting.take() else { return Ok(()) };
+        self.batch.waiting_bytes = 0;
+        if waiting.len() >= codec::MIN_SAMPLES {
+            self.inner.train(self.resource, &waiting)?;
+            self.batch.encoder = self.inner.shared.codec.encoder(self.resource);
+        }
+        waiting.into_iter().try_for_each(|item| self.prepare(item))
+    }
+
+    /// Hands the gathered rows to the writer.
+    fn send(&mut self) -> Result<()> {
+        if self.batch.rows.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.batch.rows);
+        let bytes = std::mem::take(&mut self.batch.bytes);
+        let (scope, number, first) = (self.scope, self.number, self.first);
+        let session = Arc::clone(&self.session);
+        let failed = Arc::clone(&self.session);
+        let shared = Arc::clone(&self.inner.shared);
+        self.inner.writer()?.send(Job {
+            work: Some(Box::new(move |writer| {
+                check_number(writer, scope, number)?;
+                stage(writer, scope, first, &rows, &mut session.lock())
+            })),
+            done: Box::new(move |outcome| {
+                if let Err(error) = outcome {
+                    shared.distrust(scope);
+                    failed.lock().failed.get_or_insert(error);
+                }
+            }),
+            bytes,
+            alone: false,
+        })
+    }
+
+    /// All that was pushed is with the writer and durable.
+    fn settle(&mut self) -> Result<()> {
+        self.train()?;
+        self.send()?;
+        self.inner.flush()?;
+        self.check()
+    }
+}
+
+fn check_number(writer: &mut Writer<'_>, scope: i64, number: u64) -> Result<()> {
+    if writer.state.scope(scope)?.listing == number {
+        return Ok(());
+    }
+    Err(Error::Invalid("another list of this scope was begun, this one no longer counts".into()))
+}
+
+fn stage(
+    writer: &mut Writer<'_>,
+    scope: i64,
+    first: bool,
+    rows: &[Prepared],
+    session: &mut Session,
+) -> Result<()> {
+    for row in rows {
+        if first {
+            let id = writer.upsert(scope, row, Origin::LIST)?;
+            note(&mut session.seen, id);
+            session.changed += 1;
+            continue;
+        }
+        match writer.find(scope, row)? {
+            Some((id, true)) => {
+                note(&mut session.seen, id);
+                session.unchanged += 1;
+                continue;
+            }
+            Some((id, false)) => note(&mut session.seen, id),
+            None => {}
+        }
+        session.changed += 1;
+        let text = serde_json::to_vec(row).map_err(Error::internal)?;
+        writer
+            .db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO stage (scope, key, row, body) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![scope, row.key, text, row.body])?;
+    }
+    Ok(())
+}
+
+fn note(seen: &mut RoaringBitmap, id: i64) {
+    // The allocator hands out nothing above u32.
+    if let Ok(id) = u32::try_from(id) {
+        seen.insert(id);
+    }
+}
+
+fn publish(
+    writer: &mut Writer<'_>,
+    scope: i64,
+    first: bool,
+    session: &Session,
+    rv: &str,
+) -> Result<Published> {
+    let mut published = Published::default();
+    for key in unseen(writer, scope, &session.seen)? {
+        writer.delete_unseen(scope, &key, Origin::LIST)?;
+        published.deletes += 1;
+    }
+    let before = writer.state.scope(scope)?.objects;
+    let staged = apply_stage(writer, scope)?;
+    let after = writer.state.scope(scope)?.objects;
+    published.adds = u64::try_from(after - before).unwrap_or_default();
+    published.updates = staged.saturating_sub(published.adds);
+    if first {
+        published.adds = session.changed;
+    }
+    let state = writer.state.scope(scope)?;
+    state.rv = Some(rv.to_owned());
+    state.void_reason = None;
+    state.published = true;
+    state.dirty = true;
+    scopes::begin_segment(writer, scope, rv)?;
+    Ok(published)
+}
+
+fn unseen(writer: &Writer<'_>, scope: i64, seen: &RoaringBitmap) -> Result<Vec<String>> {
+    let mut statement =
+        writer.db.prepare_cached("SELECT id, key FROM object WHERE scope = ?1 ORDER BY key")?;
+    let mut rows = statement.query([scope])?;
+    let mut keys = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: u32 = row.get(0)?;
+        if !seen.contains(id) {
+            keys.push(row.get(1)?);
+        }
+    }
+    Ok(keys)
+}
+
+/// In key order, one row in memory at a time.
+fn apply_stage(writer: &mut Writer<'_>, scope: i64) -> Result<u64> {
+    let mut count = 0;
+    let mut last = String::new();
+    loop {
+        let next = {
+            let mut statement = writer.db.prepare_cached(
+                "SELECT key, row, body FROM stage WHERE scope = ?1 AND key > ?2 ORDER BY key LIMIT 1",
+            )?;
+            let mut rows = statement.query(params![scope, last])?;
+            match rows.next()? {
+                Some(row) => Some((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)),
+                None => None,
+            }
+        };
+        let Some((key, text, body)) = next else { break };
+        let mut row: Prepared = serde_json::from_slice(&text)
+            .map_err(|error| Error::Corrupt(format!("a staged row: {error}")))?;
+        row.body = body;
+        writer.upsert(scope, &row, Origin::LIST)?;
+        last = key;
+        count += 1;
+    }
+    writer.db.prepare_cached("DELETE FROM stage WHERE scope = ?1")?.execute([scope])?;
+    Ok(count)
+}

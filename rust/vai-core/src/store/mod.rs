@@ -1,0 +1,590 @@
+//! A cluster file, open: one writer, any number of readers.
+
+mod apply;
+mod checkpointer;
+mod freshness;
+mod listing;
+mod prepare;
+mod prune;
+pub(crate) mod scopes;
+mod shared;
+mod state;
+mod status;
+mod watching;
+mod writer;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, params};
+
+pub use self::apply::Op;
+pub(crate) use self::apply::{FLAG_REDACTED, FLAG_RELIST};
+pub use self::freshness::{Freshness, State as ScopeState};
+pub use self::listing::{Listing, Plan, Published};
+pub use self::scopes::{Cluster, Resource, ScopeRow, ScopeSpec};
+pub use self::status::{ScopeStatus, Stats};
+pub use self::watching::{Progress, Watching};
+
+use self::checkpointer::Checkpointer;
+use self::shared::Shared;
+use self::writer::{Fields, Job, Setup, WriterHandle};
+use crate::codec;
+use crate::db::live::{self, LiveFile, Reported};
+use crate::db::{self, Files, lock};
+use crate::error::{Error, Result};
+use crate::feed::{FeedOptions, Item};
+use crate::query::pool::ReaderPool;
+
+/// A longer object is refused; etcd's own limit is 1.5 MB by default, 10 MB at most in practice.
+const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
+/// How often a reader in another process looks for a new commit: two SQL steps of 10 µs.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Writer,
+    Reader,
+}
+
+/// The options of an open file; units as named.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// A proof older than this is `stale`.
+    pub live_within: Duration,
+    pub commit_interval: Duration,
+    pub history_bytes: i64,
+    pub history_age: Duration,
+    pub query_timeout: Duration,
+}
+
+/// What all handles, lists and watches of one open file share.
+pub(crate) struct Inner {
+    pub(crate) files: Files,
+    pub(crate) mode: Mode,
+    pub(crate) options: Options,
+    pub(crate) pool: ReaderPool,
+    shared: Arc<Shared>,
+    fields: Fields,
+    writer: Option<WriterHandle>,
+    handle: Mutex<Option<lock::Handle>>,
+    closed: AtomicBool,
+    opened_by: u32,
+}
+
+/// A cluster file, open.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Store {
+    pub fn open(path: &Path, mode: Mode, options: Options) -> Result<Self> {
+        let files = Files::of(path)?;
+        let inner = match mode {
+            Mode::Writer => open_writer(files, options)?,
+            Mode::Reader => open_reader(files, options)?,
+        };
+        let store = Self { inner: Arc::new(inner) };
+        store.inner.load_dictionaries()?;
+        Ok(store)
+    }
+
+    /// Idempotent: commits what is queued, wakes every wait, gives the lock back.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.files.main
+    }
+
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.inner.mode
+    }
+
+    pub fn set_cluster(&self, cluster: Cluster) -> Result<()> {
+        self.inner.writer()?.call(move |writer| scopes::set_cluster(writer, &cluster))
+    }
+
+    pub fn cluster(&self) -> Result<Option<Cluster>> {
+        self.inner.read(scopes::cluster)
+    }
+
+    pub fn put_resources(&self, resources: Vec<Resource>) -> Result<()> {
+        self.inner.writer()?.call(move |writer| scopes::put_resources(writer, &resources))
+    }
+
+    pub fn resources(&self) -> Result<Vec<Resource>> {
+        let found = self.inner.read(scopes::resources)?;
+        Ok(found.into_iter().map(|(_, resource)| resource).collect())
+    }
+
+    pub fn put_document(&self, name: &str, body: &[u8]) -> Result<()> {
+        let (name, body) = (name.to_owned(), body.to_vec());
+        self.inner.writer()?.call(move |writer| {
+            writer.db.execute(
+                "INSERT OR REPLACE INTO document (name, body) VALUES (?1, ?2)",
+                params![name, body],
+            )?;
+            Ok(())
+        })
+    }
+
+    pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.read(|db| document(db, name))
+    }
+
+    pub fn ensure_scope(&self, spec: ScopeSpec) -> Result<i64> {
+        let (id, resource, fields, purged) = self.inner.writer()?.call(move |writer| {
+            let before = writer.state.scopes.len();
+            let (id, resource, fields) = scopes::ensure(writer, &spec)?;
+            Ok((id, resource, fields, writer.state.scopes.len() < before))
+        })?;
+        if purged {
+            self.truncate_wal()?;
+        }
+        self.inner.fields.write().insert(resource, fields);
+        Ok(id)
+    }
+
+    /// (resourceVersion to resume from, whether a relist is needed)
+    pub fn checkpoint(&self, scope: i64) -> Result<(Option<String>, bool)> {
+        let rows = self.inner.read(|db| scopes::scopes(db, None))?;
+        let row = rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
+        let relist = !row.published || row.void_reason.is_some();
+        Ok((row.rv.filter(|_| row.published), relist))
+    }
+
+    /// The checkpoint of one scope, or of all, no longer counts.
+    pub fn void_checkpoint(&self, scope: Option<i64>, reason: &str) -> Result<()> {
+        let reason = reason.to_owned();
+        let voided = self.inner.writer()?.call(move |writer| {
+            let ids: Vec<i64> =
+                scope.map_or_else(|| writer.state.scopes.keys().copied().collect(), |id| vec![id]);
+            for id in &ids {
+                scopes::void_checkpoint(writer, *id, &reason)?;
+            }
+            Ok(ids)
+        })?;
+        for id in voided {
+            self.inner.shared.unprove(id);
+        }
+        Ok(())
+    }
+
+    pub fn forget(&self, scope: i64) -> Result<i64> {
+        let objects = self.inner.writer()?.call(move |writer| scopes::forget(writer, scope))?;
+        self.inner.shared.drop_scope(scope);
+        Ok(objects)
+    }
+
+    pub fn remove_rows(&self, scope: i64) -> Result<i64> {
+        self.inner.writer()?.call(move |writer| scopes::remove_rows(writer, scope))
+    }
+
+    /// Table column definitions last seen for a resource, as the server sent them.
+    pub fn columns(&self, resource: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.read(|db| {
+            let (id, _) = scopes::resource_named(db, resource)?;
+            document(db, &columns_name(id))
+        })
+    }
+
+    pub fn set_state(&self, scope: i64, state: Reported, reason: &str) -> Result<()> {
+        self.inner.check()?;
+        self.inner.shared.set_state(scope, state, reason);
+        Ok(())
+    }
+
+    pub fn heard(&self, scope: i64) -> Result<()> {
+        self.inner.check()?;
+        self.inner.shared.heard(scope);
+        Ok(())
+    }
+
+    /// Queued behind all that was pushed before: the claim must not outrun the rows.
+    pub fn proven(&self, scope: i64, at_boottime_s: f64) -> Result<()> {
+        let shared = Arc::clone(&self.inner.shared);
+        self.inner.writer()?.send(Job {
+            work: None,
+            done: Box::new(move |outcome| {
+                if outcome.is_ok() {
+                    shared.proven(scope, at_boottime_s);
+                }
+            }),
+            bytes: 0,
+            alone: false,
+        })
+    }
+
+    pub fn begin_list(&self, scope: i64) -> Result<Listing> {
+        Listing::begin(Arc::clone(&self.inner), scope)
+    }
+
+    pub fn begin_watch(&self, scope: i64, gzip: bool) -> Result<Watching> {
+        Watching::begin(Arc::clone(&self.inner), scope, gzip)
+    }
+
+    /// Waits until all that was queued is committed; returns the last seq.
+    pub fn flush(&self) -> Result<i64> {
+        self.inner.flush()
+    }
+
+    /// A copy without a WAL, made by `SQLite` itself.
+    pub fn backup(&self, target: &Path) -> Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let files = Files::of(target)?;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&files.main)
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => Error::Invalid(format!(
+                    "{}: exists already; choose a new name for the backup",
+                    files.main.display()
+                )),
+                _ => Error::io(&files.main, &error),
+            })?;
+        let outcome = self.inner.read_within(None, |db| {
+            db.execute("VACUUM INTO ?1", [files.main.to_string_lossy()])?;
+            Ok(())
+        });
+        if outcome.is_err() {
+            // Half a backup is none; what was there before can't be lost, the name was new.
+            let _ = std::fs::remove_file(&files.main);
+        }
+        outcome
+    }
+
+    /// (epoch, seq) of the last commit.
+    pub fn position(&self) -> Result<(i64, i64)> {
+        self.inner.read(position)
+    }
+
+    /// Waits for a commit after `seq`; returns the last commit's seq, changed or not.
+    pub fn wait_seq(&self, seq: i64, timeout: Duration) -> Result<i64> {
+        self.inner.check()?;
+        if self.inner.writer.is_some() {
+            return self.inner.shared.wait_seq(seq, timeout);
+        }
+        self.inner.poll(timeout, || {
+            let now = self.position()?.1;
+            Ok((now > seq).then_some(now))
+        })?.map_or_else(|| self.position().map(|(_, now)| now), Ok)
+    }
+
+    /// Waits until something was told of a scope after `generation`.
+    pub fn wait_status(&self, generation: u64, timeout: Duration) -> Result<u64> {
+        self.inner.check()?;
+        if self.inner.writer.is_some() {
+            let now = self.inner.shared.wait_told(generation, timeout);
+            return self.inner.check().map(|()| now);
+        }
+        let look = || Ok(Some(live_generation(&self.inner.files)).filter(|now| *now != generation));
+        Ok(self.inner.poll(timeout, look)?.unwrap_or(generation))
+    }
+
+    fn truncate_wal(&self) -> Result<()> {
+        let db = db::open_checkpointer(&self.inner.files)?;
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Refuses forked children and closed handles.
+    pub(crate) fn check(&self) -> Result<()> {
+        let child = std::process::id();
+        if child != self.opened_by {
+            return Err(Error::Forked { opened_by: self.opened_by, child });
+        }
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn writer(&self) -> Result<&WriterHandle> {
+        self.check()?;
+        self.writer.as_ref().ok_or_else(|| {
+            Error::ReadOnly("this handle only reads; open the file as its writer to change it".into())
+        })
+    }
+
+    /// Runs `work` on a reader's connection, in one snapshot and within the deadline.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.read_within(Some(self.options.query_timeout), work)
+    }
+
+    fn read_within<T>(
+        &self,
+        limit: Option<Duration>,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        self.check()?;
+        self.pool.with(&self.files, limit, work)
+    }
+
+    /// The body of a version, whatever process trained its dictionary.
+    pub(crate) fn decode(&self, frame: &[u8]) -> Result<Vec<u8>> {
+        if !self.shared.codec.knows(codec::frame_dictionary(frame)) {
+            self.load_dictionaries()?;
+        }
+        self.shared.codec.decode(frame)
+    }
+
+    fn load_dictionaries(&self) -> Result<()> {
+        let codec = &self.shared.codec;
+        self.pool.with(&self.files, None, |db| {
+            let mut statement =
+                db.prepare_cached("SELECT resource, bytes FROM dictionary ORDER BY rowid")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let bytes: Vec<u8> = row.get(1)?;
+                codec.add(&bytes)?;
+                codec.use_for(row.get(0)?, codec::dictionary_id(&bytes)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Trains the dictionary of a resource; it is durable before any body that needs it.
+    fn train(&self, resource: i64, items: &[Item]) -> Result<()> {
+        let mut samples = Vec::new();
+        let mut sizes = Vec::new();
+        for item in items {
+            if samples.len() + item.body.len() > codec::MAX_SAMPLE_BYTES {
+                break;
+            }
+            samples.extend_from_slice(&item.body);
+            sizes.push(item.body.len());
+        }
+        // zdict refuses samples that are too much alike; the generic dictionary then does as well.
+        let Ok(bytes) = codec::train(&samples, &sizes) else { return Ok(()) };
+        let id = codec::dictionary_id(&bytes)?;
+        if self.shared.codec.knows(id) {
+            return Ok(());
+        }
+        let stored = bytes.clone();
+        self.writer()?.call(move |writer| {
+            writer.db.execute(
+                "INSERT INTO dictionary (id, resource, bytes) VALUES (?1, ?2, ?3)",
+                params![id, resource, stored],
+            )?;
+            Ok(())
+        })?;
+        self.shared.codec.add(&bytes)?;
+        self.shared.codec.use_for(resource, id);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<i64> {
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        self.writer()?.send(Job {
+            work: None,
+            done: Box::new(move |_| {
+                // The caller is gone only if its thread died.
+                let _ = reply.send(());
+            }),
+            bytes: 0,
+            alone: true,
+        })?;
+        answer.recv().map_err(|_| Error::Closed)?;
+        Ok(self.shared.seq())
+    }
+
+    fn put_columns(&self, resource: i64, columns: &[u8]) -> Result<()> {
+        let name = columns_name(resource);
+        if self.read(|db| document(db, &name))?.as_deref() == Some(columns) {
+            return Ok(());
+        }
+        let columns = columns.to_vec();
+        self.writer()?.call(move |writer| {
+            writer.db.execute(
+                "INSERT OR REPLACE INTO document (name, body) VALUES (?1, ?2)",
+                params![name, columns],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The resource of a scope, and how its responses are read.
+    fn feed_options(&self, scope: i64) -> Result<(i64, FeedOptions)> {
+        let rows = self.read(|db| scopes::scopes(db, None))?;
+        let row = rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
+        let fields = Arc::new(row.info.fields());
+        self.fields.write().insert(row.resource, Arc::clone(&fields));
+        let options = FeedOptions {
+            gzip: false,
+            api_version: row.info.api_version(),
+            kind: row.info.kind,
+            redact: row.redaction,
+            fields,
+            max_object_bytes: MAX_OBJECT_BYTES,
+        };
+        Ok((row.resource, options))
+    }
+
+    /// For readers of another process's commits.
+    fn poll<T>(&self, timeout: Duration, look: impl Fn() -> Result<Option<T>>) -> Result<Option<T>> {
+        let end = std::time::Instant::now() + timeout;
+        loop {
+            self.check()?;
+            if let Some(found) = look()? {
+                return Ok(Some(found));
+            }
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            std::thread::sleep(left.min(FOLLOW_INTERVAL));
+        }
+    }
+
+    fn close(&self) {
+        // A forked child must not touch the parent's threads, locks or connections.
+        if std::process::id() != self.opened_by || self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.shared.close();
+        if let Some(writer) = &self.writer {
+            writer.stop();
+        }
+        self.shared.checkpointer.stop();
+        self.pool.close();
+        self.handle.lock().take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn open_writer(files: Files, options: Options) -> Result<Inner> {
+    db::check_filesystem(&files)?;
+    let (handle, open_here) = lock::acquire_writer(&files)?;
+    let mut connection = db::open_writer(&files, open_here)?;
+    begin_epoch(&mut connection)?;
+    connection.execute("DELETE FROM stage", [])?;
+    let state = state::State::load(&connection)?;
+    let shared =
+        Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
+    shared.committed(state.epoch, state.seq);
+    shared.attach(LiveFile::create(&files.live)?)?;
+    let fields = Fields::default();
+    *fields.write() = known_fields(&connection)?;
+    let age_ms = i64::try_from(options.history_age.as_millis()).unwrap_or(i64::MAX);
+    let writer = WriterHandle::spawn(Setup {
+        connection,
+        state,
+        fields: Arc::clone(&fields),
+        shared: Arc::clone(&shared),
+        commit_interval: options.commit_interval,
+        history: prune::Budget { bytes: options.history_bytes, age_ms },
+    })?;
+    Ok(inner(files, Mode::Writer, options, shared, fields, Some(writer), handle))
+}
+
+fn open_reader(files: Files, options: Options) -> Result<Inner> {
+    if !files.main.exists() {
+        return Err(Error::NotFound(format!(
+            "{}: no such file; `vai sync --file` or vai.connect makes it",
+            files.main.display()
+        )));
+    }
+    let (handle, open_here) = lock::register_reader(&files);
+    // The first connection checks the file; it goes back to the pool.
+    let connection = db::open_reader(&files, open_here)?;
+    let shared = Arc::new(Shared::new(Checkpointer::none(), None));
+    let opened = inner(files, Mode::Reader, options, shared, Fields::default(), None, handle);
+    opened.pool.give(connection);
+    Ok(opened)
+}
+
+fn inner(
+    files: Files,
+    mode: Mode,
+    options: Options,
+    shared: Arc<Shared>,
+    fields: Fields,
+    writer: Option<WriterHandle>,
+    handle: lock::Handle,
+) -> Inner {
+    Inner {
+        files,
+        mode,
+        options,
+        pool: ReaderPool::new(),
+        shared,
+        fields,
+        writer,
+        handle: Mutex::new(Some(handle)),
+        closed: AtomicBool::new(false),
+        opened_by: std::process::id(),
+    }
+}
+
+/// After an unclean end the tail of the history may be lost, and its numbers would be given to
+/// other changes: a new epoch tells them apart. FULL, so that the epoch itself is not lost.
+fn begin_epoch(connection: &mut Connection) -> Result<()> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let (epoch, seq, clean): (i64, i64, bool) = transaction.query_row(
+        "SELECT epoch, seq, clean FROM meta WHERE id = 1",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    if !clean || epoch == 0 {
+        transaction.execute(
+            "INSERT OR REPLACE INTO epoch (epoch, last_seq) VALUES (?1, ?2)",
+            params![epoch, seq],
+        )?;
+        transaction.execute("UPDATE meta SET epoch = epoch + 1 WHERE id = 1", [])?;
+    }
+    transaction.execute("UPDATE meta SET clean = 0 WHERE id = 1", [])?;
+    transaction.commit()?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(())
+}
+
+fn known_fields(db: &Connection) -> Result<HashMap<i64, Arc<crate::field::FieldSet>>> {
+    let found = scopes::resources(db)?;
+    Ok(found.into_iter().map(|(id, resource)| (id, Arc::new(resource.fields()))).collect())
+}
+
+pub(crate) fn position(db: &Connection) -> Result<(i64, i64)> {
+    let mut statement = db.prepare_cached("SELECT epoch, seq FROM meta WHERE id = 1")?;
+    Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+fn document(db: &Connection, name: &str) -> Result<Option<Vec<u8>>> {
+    use rusqlite::OptionalExtension;
+    let mut statement = db.prepare_cached("SELECT body FROM document WHERE name = ?1")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+fn columns_name(resource: i64) -> String {
+    format!("columns/{resource}")
+}
+
+fn unknown_scope(scope: i64) -> Error {
+    Error::Invalid(format!("scope {scope} is not in the file; it was forgotten"))
+}
+
+/// A number that changes when the writer of another process told something.
+fn live_generation(files: &Files) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(found) = std::fs::metadata(&files.live) else { return 0 };
+    let nanos = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
+    nanos.cast_unsigned()
+}
+

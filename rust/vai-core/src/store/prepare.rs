@@ -1,0 +1,132 @@
+//! From an object of the feed to a row ready to insert: compressed and hashed on the thread that
+//! read the bytes, so that the writer's thread only writes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::codec::Encoder;
+use crate::error::Result;
+use crate::feed::Item;
+use crate::field::{FieldSet, FieldValue};
+use crate::object::Owner;
+
+/// What is looked up by: rows of `term`, `ord` and `owner`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Derived {
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) fields: Vec<(String, OrdValue)>,
+    pub(crate) owners: Vec<(String, String, String, bool)>,
+}
+
+/// A value of `ord`: `SQLite` orders integers before text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum OrdValue {
+    Int(i64),
+    Text(String),
+}
+
+/// One object as the writer takes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Prepared {
+    pub(crate) key: String,
+    pub(crate) uid: String,
+    pub(crate) rv: String,
+    pub(crate) created_s: Option<i64>,
+    pub(crate) derived: Derived,
+    pub(crate) derived_hash: i64,
+    pub(crate) cells: Option<Vec<u8>>,
+    /// Compressed; staged in a column of its own.
+    #[serde(skip)]
+    pub(crate) body: Vec<u8>,
+}
+
+impl Derived {
+    pub(crate) fn of(
+        labels: Vec<(String, String)>,
+        fields: Vec<(u16, FieldValue)>,
+        owners: Vec<Owner>,
+        set: &FieldSet,
+    ) -> Self {
+        let fields = fields
+            .into_iter()
+            .filter_map(|(index, value)| Some((set.label(index)?.to_owned(), value.into())))
+            .collect();
+        let owners =
+            owners.into_iter().map(|o| (o.uid, o.kind, o.name, o.controller)).collect();
+        Self { labels, fields, owners }
+    }
+
+    /// 64 bits that change when any of it does: collisions would leave an old label in place, so
+    /// it is cut from a cryptographic hash.
+    fn hash(&self) -> i64 {
+        let mut hasher = Sha256::new();
+        let mut part = |text: &[u8]| {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        };
+        for (key, value) in &self.labels {
+            part(key.as_bytes());
+            part(value.as_bytes());
+        }
+        part(b"");
+        for (name, value) in &self.fields {
+            part(name.as_bytes());
+            match value {
+                OrdValue::Int(number) => part(&number.to_le_bytes()),
+                OrdValue::Text(text) => part(text.as_bytes()),
+            }
+        }
+        part(b"");
+        for (uid, kind, name, controller) in &self.owners {
+            for text in [uid, kind, name] {
+                part(text.as_bytes());
+            }
+            part(&[u8::from(*controller)]);
+        }
+        let mut short = [0; 8];
+        short.copy_from_slice(&hasher.finalize()[..8]);
+        i64::from_le_bytes(short)
+    }
+}
+
+impl From<FieldValue> for OrdValue {
+    /// Field selectors compare text; numbers and booleans are kept as what the server compares.
+    fn from(value: FieldValue) -> Self {
+        match value {
+            FieldValue::Text(text) => Self::Text(text),
+            FieldValue::Int(number) => Self::Int(number),
+            FieldValue::Bool(truth) => Self::Text(truth.to_string()),
+        }
+    }
+}
+
+impl rusqlite::ToSql for OrdValue {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        match self {
+            Self::Int(number) => number.to_sql(),
+            Self::Text(text) => text.to_sql(),
+        }
+    }
+}
+
+pub(crate) fn prepare(item: Item, set: &Arc<FieldSet>, encoder: &mut Encoder) -> Result<Prepared> {
+    let body = encoder.encode(&item.body)?;
+    let key = item.key();
+    let derived = Derived::of(item.labels, item.fields, item.owners, set);
+    Ok(Prepared {
+        key,
+        uid: item.uid,
+        rv: item.resource_version,
+        created_s: item.created.and_then(|text| seconds(&text)),
+        derived_hash: derived.hash(),
+        derived,
+        cells: item.cells,
+        body,
+    })
+}
+
+fn seconds(timestamp: &str) -> Option<i64> {
+    timestamp.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+}

@@ -1,0 +1,423 @@
+//! What the file knows besides objects: whose copy it is, the resources, the scopes.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::{Deserialize, Serialize};
+
+use super::apply::{Origin, Writer};
+use super::freshness::Recorded;
+use super::state::{is_sensitive, redaction_name, redaction_number};
+use crate::error::{Error, Result};
+use crate::field::FieldSet;
+use crate::gvr::GroupResource;
+use crate::redact::Redaction;
+use crate::selector::{FieldSelector, LabelSelector};
+
+/// As `vai.types.Cluster`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    pub uid: String,
+    pub verified: bool,
+    pub server: String,
+    pub namespace: String,
+}
+
+/// As `vai.types.Resource`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    pub group: String,
+    pub version: String,
+    pub plural: String,
+    pub kind: String,
+    #[serde(default)]
+    pub singular: String,
+    #[serde(default = "yes")]
+    pub namespaced: bool,
+    #[serde(default)]
+    pub short_names: Vec<String>,
+    #[serde(default)]
+    pub categories: Vec<String>,
+    #[serde(default)]
+    pub verbs: Vec<String>,
+    #[serde(default)]
+    pub selectable_fields: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Resource {
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// Built-in fields, or those that the CRD declares selectable.
+    #[must_use]
+    pub fn fields(&self) -> FieldSet {
+        if self.selectable_fields.is_empty() {
+            FieldSet::for_kind(&self.group, &self.kind)
+        } else {
+            FieldSet::from_selectable(&self.selectable_fields)
+        }
+    }
+}
+
+/// One scope as it stands in the file.
+#[derive(Clone, Debug)]
+pub struct ScopeRow {
+    pub id: i64,
+    pub resource: i64,
+    pub info: Resource,
+    pub namespace: Option<String>,
+    pub label_selector: String,
+    pub field_selector: String,
+    pub redaction: Redaction,
+    pub published: bool,
+    pub rv: Option<String>,
+    pub void_reason: Option<String>,
+    pub floor: i64,
+    pub objects: i64,
+    pub proven_ms: Option<i64>,
+}
+
+impl ScopeRow {
+    pub(super) fn recorded(&self) -> Recorded {
+        Recorded {
+            published: self.published,
+            void_reason: self.void_reason.clone(),
+            proven_ms: self.proven_ms,
+        }
+    }
+
+    /// `pods in jhub with labels a=b`, as `vai.types.ScopeStatus` prints it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = self.info.name();
+        if let Some(namespace) = &self.namespace {
+            text.push_str(" in ");
+            text.push_str(namespace);
+        }
+        for (what, selector) in [("labels", &self.label_selector), ("fields", &self.field_selector)] {
+            if !selector.is_empty() {
+                text.push_str(&format!(" with {what} {selector}"));
+            }
+        }
+        if self.redaction == Redaction::Metadata {
+            text.push_str(" (metadata only)");
+        }
+        text
+    }
+}
+
+/// What a scope is asked to be; selectors in canonical form.
+#[derive(Clone, Debug)]
+pub struct ScopeSpec {
+    pub resource: String,
+    pub namespace: Option<String>,
+    pub label_selector: String,
+    pub field_selector: String,
+    pub redaction: Redaction,
+}
+
+impl ScopeSpec {
+    pub fn new(
+        resource: &str,
+        namespace: Option<&str>,
+        label_selector: &str,
+        field_selector: &str,
+        redaction: Redaction,
+    ) -> Result<Self> {
+        Ok(Self {
+            resource: resource.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            label_selector: LabelSelector::parse(label_selector)?.to_string(),
+            field_selector: FieldSelector::parse(field_selector)?.to_string(),
+            redaction,
+        })
+    }
+
+    /// The same words always mean the same scope.
+    fn identity(&self) -> String {
+        let parts = serde_json::json!([
+            self.resource,
+            self.namespace,
+            self.label_selector,
+            self.field_selector,
+            redaction_name(self.redaction)
+        ]);
+        parts.to_string()
+    }
+}
+
+pub(super) fn cluster(db: &Connection) -> Result<Option<Cluster>> {
+    let text: Option<String> =
+        db.query_row("SELECT cluster FROM meta WHERE id = 1", [], |row| row.get(0))?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| Error::Corrupt(error.to_string())))
+        .transpose()
+}
+
+/// Binds the file, or refuses another cluster. A weak identity gives way to a strong one of the
+/// same server.
+pub(super) fn set_cluster(writer: &mut Writer<'_>, new: &Cluster) -> Result<()> {
+    if let Some(old) = cluster(writer.db)? {
+        let same_server = old.server == new.server;
+        let same = old.uid == new.uid || (same_server && old.verified != new.verified);
+        if !same {
+            return Err(Error::OtherCluster(format!(
+                "this file holds the cluster {} ({}), not {} ({}); choose another file for each cluster",
+                old.uid, old.server, new.uid, new.server
+            )));
+        }
+        if old.verified && !new.verified {
+            return Ok(());
+        }
+    }
+    let text = serde_json::to_string(new).map_err(Error::internal)?;
+    writer.db.execute("UPDATE meta SET cluster = ?1 WHERE id = 1", [text])?;
+    Ok(())
+}
+
+/// Replaces what discovery found; resources no longer served keep their rows and their id.
+pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> Result<()> {
+    writer.db.execute("UPDATE resource SET served = 0", [])?;
+    for (rank, resource) in resources.iter().enumerate() {
+        let info = serde_json::to_string(resource).map_err(Error::internal)?;
+        writer
+            .db
+            .prepare_cached(
+                "INSERT INTO resource (grp, plural, served, rank, info) VALUES (?1, ?2, 1, ?3, ?4)
+                 ON CONFLICT (grp, plural) DO UPDATE
+                 SET served = 1, rank = excluded.rank, info = excluded.info",
+            )?
+            .execute(params![resource.group, resource.plural, i64::try_from(rank).unwrap_or(0), info])?;
+    }
+    Ok(())
+}
+
+/// Served resources in order of preference, then those that are only kept.
+pub(super) fn resources(db: &Connection) -> Result<Vec<(i64, Resource)>> {
+    let mut statement =
+        db.prepare_cached("SELECT id, info FROM resource ORDER BY served DESC, rank")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (id, info) = row?;
+        found.push((id, parse_info(&info)?));
+    }
+    Ok(found)
+}
+
+fn parse_info(text: &str) -> Result<Resource> {
+    serde_json::from_str(text).map_err(|error| Error::Corrupt(format!("a recorded resource: {error}")))
+}
+
+/// A recorded resource by `plural` or `plural.group`.
+pub(crate) fn resource_named(db: &Connection, name: &str) -> Result<(i64, Resource)> {
+    let wanted = GroupResource::parse(name);
+    let row = db
+        .prepare_cached("SELECT id, info FROM resource WHERE grp = ?1 AND plural = ?2")?
+        .query_row(params![wanted.group, wanted.resource], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let Some((id, info)) = row else {
+        let known: Vec<String> = resources(db)?.iter().map(|(_, found)| found.name()).collect();
+        return Err(Error::UnknownResource {
+            message: format!("{name}: no such resource is known to this file"),
+            nearest: crate::nearest::nearest(name, &known, 3),
+        });
+    };
+    Ok((id, parse_info(&info)?))
+}
+
+const SCOPE_COLUMNS: &str = "SELECT s.id, s.resource, r.info, s.namespace, s.label_selector,
+    s.field_selector, s.redaction, s.published, s.rv, s.void_reason, s.floor, s.objects, s.proven_ms
+    FROM scope s JOIN resource r ON r.id = s.resource";
+
+fn scope_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ScopeRow, String)> {
+    let info: String = row.get(2)?;
+    let found = ScopeRow {
+        id: row.get(0)?,
+        resource: row.get(1)?,
+        info: Resource::default(),
+        namespace: row.get(3)?,
+        label_selector: row.get(4)?,
+        field_selector: row.get(5)?,
+        redaction: super::state::redaction_from(row.get(6)?),
+        published: row.get(7)?,
+        rv: row.get(8)?,
+        void_reason: row.get(9)?,
+        floor: row.get(10)?,
+        objects: row.get(11)?,
+        proven_ms: row.get(12)?,
+    };
+    Ok((found, info))
+}
+
+/// All scopes, or those of one resource.
+pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<ScopeRow>> {
+    let sql = format!("{SCOPE_COLUMNS} WHERE ?1 IS NULL OR s.resource = ?1 ORDER BY s.id");
+    let mut statement = db.prepare_cached(&sql)?;
+    let rows = statement.query_map([resource], scope_row)?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (mut scope, info) = row?;
+        scope.info = parse_info(&info)?;
+        found.push(scope);
+    }
+    Ok(found)
+}
+
+/// The id of a scope, made if it is new.
+pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<(i64, i64, Arc<FieldSet>)> {
+    let (resource, info) = resource_named(writer.db, &spec.resource)?;
+    if spec.namespace.is_some() && !info.namespaced {
+        return Err(Error::Invalid(format!(
+            "{} is not namespaced; leave the namespace out",
+            spec.resource
+        )));
+    }
+    let fields = Arc::new(info.fields());
+    let identity = spec.identity();
+    let found = writer
+        .db
+        .query_row("SELECT id FROM scope WHERE identity = ?1", [&identity], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok((id, resource, fields));
+    }
+    if spec.redaction == Redaction::Metadata && is_sensitive(&info.group, &info.plural) {
+        purge_values(writer, resource)?;
+    }
+    writer.db.execute(
+        "INSERT INTO scope (identity, resource, namespace, label_selector, field_selector,
+                            redaction, floor)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            identity,
+            resource,
+            spec.namespace,
+            spec.label_selector,
+            spec.field_selector,
+            redaction_number(spec.redaction),
+            writer.state.seq
+        ],
+    )?;
+    let id = writer.db.last_insert_rowid();
+    writer.state.save(writer.db)?;
+    writer.state.reload_scopes(writer.db)?;
+    Ok((id, resource, fields))
+}
+
+/// Values that are no longer asked for do not stay in the file (`secure_delete` zeroes them).
+fn purge_values(writer: &mut Writer<'_>, resource: i64) -> Result<()> {
+    for scope in scopes(writer.db, Some(resource))? {
+        if scope.redaction == Redaction::None {
+            forget(writer, scope.id)?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a scope with all that belongs to it. Returns its objects, counted.
+pub(super) fn forget(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
+    let known = writer.db.query_row("SELECT objects FROM scope WHERE id = ?1", [scope], |row| row.get(0));
+    let objects = known
+        .optional()?
+        .ok_or_else(|| Error::Invalid(format!("scope {scope} is not in the file")))?;
+    let seq = writer.state.next_seq();
+    writer.db.execute(
+        "INSERT OR REPLACE INTO free (id, freed_seq, scope, key, uid)
+         SELECT id, ?2, scope, key, uid FROM object WHERE scope = ?1",
+        params![scope, seq],
+    )?;
+    for sql in [
+        "DELETE FROM term WHERE object IN (SELECT id FROM object WHERE scope = ?1)
+           AND field IN (SELECT f.id FROM field f JOIN scope s ON s.resource = f.resource WHERE s.id = ?1)",
+        "DELETE FROM ord WHERE object IN (SELECT id FROM object WHERE scope = ?1)
+           AND field IN (SELECT f.id FROM field f JOIN scope s ON s.resource = f.resource WHERE s.id = ?1)",
+        "DELETE FROM owner WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
+        "DELETE FROM cells WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
+        "DELETE FROM version WHERE scope = ?1",
+        "DELETE FROM object WHERE scope = ?1",
+        "DELETE FROM stage WHERE scope = ?1",
+        "DELETE FROM segment WHERE scope = ?1",
+        "DELETE FROM scope WHERE id = ?1",
+    ] {
+        writer.db.execute(sql, [scope])?;
+    }
+    writer.state.scopes.remove(&scope);
+    writer.state.save(writer.db)?;
+    writer.state.load_reusable(writer.db)?;
+    Ok(objects)
+}
+
+/// The resource is gone from the server: its rows are deleted as changes that followers see.
+pub(super) fn remove_rows(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
+    let keys: Vec<String> = {
+        let mut statement =
+            writer.db.prepare_cached("SELECT key FROM object WHERE scope = ?1 ORDER BY key")?;
+        let rows = statement.query_map([scope], |row| row.get(0))?;
+        rows.collect::<std::result::Result<_, _>>()?
+    };
+    for key in &keys {
+        writer.delete_unseen(scope, key, Origin::LIST)?;
+    }
+    let state = writer.state.scope(scope)?;
+    state.rv = None;
+    state.void_reason = Some("the server no longer serves this resource".into());
+    state.dirty = true;
+    end_segment(writer, scope)?;
+    Ok(i64::try_from(keys.len()).unwrap_or(i64::MAX))
+}
+
+/// The checkpoint no longer counts; rows stay until the next list replaces them.
+pub(super) fn void_checkpoint(writer: &mut Writer<'_>, scope: i64, reason: &str) -> Result<()> {
+    let state = writer.state.scope(scope)?;
+    state.void_reason = Some(reason.to_owned());
+    state.incarnation += 1;
+    state.dirty = true;
+    end_segment(writer, scope)
+}
+
+/// The history of a scope has a gap from here on.
+pub(super) fn end_segment(writer: &mut Writer<'_>, scope: i64) -> Result<()> {
+    let seq = writer.state.seq;
+    let rv = writer.state.scope(scope)?.rv.clone().unwrap_or_default();
+    writer
+        .db
+        .prepare_cached(
+            "UPDATE segment SET seq_to = ?2, rv_to = ?3 WHERE scope = ?1 AND seq_to IS NULL",
+        )?
+        .execute(params![scope, seq, rv])?;
+    Ok(())
+}
+
+/// The history of a scope is gapless from here on.
+pub(super) fn begin_segment(writer: &mut Writer<'_>, scope: i64, rv: &str) -> Result<()> {
+    end_segment(writer, scope)?;
+    let seq = writer.state.seq;
+    writer
+        .db
+        .prepare_cached(
+            "INSERT OR REPLACE INTO segment (scope, seq_from, rv_from) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![scope, seq, rv])?;
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! What the threads of one open file share: dictionaries, the wake-up for new commits, and what
+//! the reflectors told of their scopes.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::checkpointer::Checkpointer;
+use crate::codec::Codec;
+use crate::db::live::{self, Live, LiveFile, Reported, ScopeLive};
+use crate::error::{Error, Result};
+
+/// `FILE.live` is written at most this often, except when a state changes.
+const LIVE_INTERVAL_S: f64 = 1.0;
+
+#[derive(Default)]
+struct Progress {
+    epoch: i64,
+    seq: i64,
+    closed: bool,
+}
+
+struct Board {
+    live: Live,
+    file: Option<LiveFile>,
+    written: f64,
+    generation: u64,
+}
+
+/// See the module.
+pub(super) struct Shared {
+    pub(super) codec: Codec,
+    pub(super) checkpointer: Checkpointer,
+    progress: Mutex<Progress>,
+    advanced: Condvar,
+    board: Mutex<Board>,
+    told: Condvar,
+    /// Scopes whose last batch failed: nothing is proven of them until they begin again.
+    distrusted: Mutex<HashSet<i64>>,
+    /// When a checkpoint without rows was last committed.
+    checkpoints: Mutex<HashMap<i64, Instant>>,
+}
+
+impl Shared {
+    pub(super) fn new(checkpointer: Checkpointer, previous: Option<Live>) -> Self {
+        let live = Live {
+            pid: std::process::id(),
+            boot: live::boot_id().into(),
+            scopes: inherited(previous),
+        };
+        Self {
+            codec: Codec::new(),
+            checkpointer,
+            progress: Mutex::default(),
+            advanced: Condvar::new(),
+            board: Mutex::new(Board { live, file: None, written: 0.0, generation: 1 }),
+            told: Condvar::new(),
+            distrusted: Mutex::default(),
+            checkpoints: Mutex::default(),
+        }
+    }
+
+    pub(super) fn distrust(&self, scope: i64) {
+        self.distrusted.lock().insert(scope);
+    }
+
+    pub(super) fn trust(&self, scope: i64) {
+        self.distrusted.lock().remove(&scope);
+    }
+
+    /// Whether a checkpoint that covers no rows is worth a commit now; counts it as made.
+    pub(super) fn checkpoint_due(&self, scope: i64, interval: Duration) -> bool {
+        let mut checkpoints = self.checkpoints.lock();
+        let due = checkpoints.get(&scope).is_none_or(|last| last.elapsed() >= interval);
+        if due {
+            checkpoints.insert(scope, Instant::now());
+        }
+        due
+    }
+
+    /// Lets the board write `FILE.live` from now on.
+    pub(super) fn attach(&self, file: LiveFile) -> Result<()> {
+        let mut board = self.board.lock();
+        file.write(&board.live)?;
+        board.file = Some(file);
+        Ok(())
+    }
+
+    pub(super) fn committed(&self, epoch: i64, seq: i64) {
+        let mut progress = self.progress.lock();
+        progress.epoch = epoch;
+        progress.seq = seq;
+        self.advanced.notify_all();
+    }
+
+    pub(super) fn seq(&self) -> i64 {
+        self.progress.lock().seq
+    }
+
+    pub(super) fn close(&self) {
+        self.progress.lock().closed = true;
+        self.advanced.notify_all();
+        self.board.lock().generation += 1;
+        self.told.notify_all();
+    }
+
+    /// Waits for a commit after `seq`; returns the last one, changed or not.
+    pub(super) fn wait_seq(&self, seq: i64, timeout: Duration) -> Result<i64> {
+        let end = Instant::now() + timeout;
+        let mut progress = self.progress.lock();
+        while progress.seq <= seq && !progress.closed {
+            if self.advanced.wait_until(&mut progress, end).timed_out() {
+                break;
+            }
+        }
+        if progress.closed { Err(Error::Closed) } else { Ok(progress.seq) }
+    }
+
+    /// Waits until something was told after `generation`.
+    pub(super) fn wait_told(&self, generation: u64, timeout: Duration) -> u64 {
+        let end = Instant::now() + timeout;
+        let mut board = self.board.lock();
+        while board.generation <= generation {
+            if self.told.wait_until(&mut board, end).timed_out() {
+                break;
+            }
+        }
+        board.generation
+    }
+
+    /// Changes what is known of a scope; a change of state is written at once.
+    fn tell(&self, scope: i64, change: impl FnOnce(&mut ScopeLive, f64)) {
+        let now = live::boottime_s();
+        let mut board = self.board.lock();
+        let entry = board.live.scopes.entry(scope).or_insert_with(|| ScopeLive::new(now));
+        let before = (entry.state, entry.reason.clone());
+        entry.touched = now;
+        change(entry, now);
+        let changed = before != (entry.state, entry.reason.clone());
+        if changed {
+            board.generation += 1;
+            self.told.notify_all();
+        }
+        if changed || now - board.written >= LIVE_INTERVAL_S {
+            write(&mut board, now);
+        }
+    }
+
+    pub(super) fn set_state(&self, scope: i64, state: Reported, reason: &str) {
+        self.tell(scope, |entry, now| {
+            if entry.state != state {
+                entry.since = now;
+                entry.state = state;
+            }
+            if entry.reason != reason {
+                reason.clone_into(&mut entry.reason);
+            }
+        });
+    }
+
+    pub(super) fn heard(&self, scope: i64) {
+        self.tell(scope, |entry, now| entry.contact = Some(now));
+    }
+
+    pub(super) fn proven(&self, scope: i64, at: f64) {
+        if self.distrusted.lock().contains(&scope) {
+            return;
+        }
+        self.tell(scope, |entry, _| {
+            entry.contact = Some(entry.contact.map_or(at, |contact| contact.max(at)));
+            entry.proof = Some(entry.proof.map_or(at, |proof| proof.max(at)));
+        });
+        // Freshness changed though the state may not have: waits for `live` look again.
+        let mut board = self.board.lock();
+        board.generation += 1;
+        self.told.notify_all();
+    }
+
+    /// The last proof as a time that outlives this boot; `now_ms` is the wall clock.
+    pub(super) fn proof_unix_ms(&self, scope: i64, now_ms: i64) -> Option<i64> {
+        let proof = self.board.lock().live.scopes.get(&scope)?.proof?;
+        let age_s = (live::boottime_s() - proof).max(0.0);
+        #[expect(clippy::cast_possible_truncation, reason = "an age in milliseconds")]
+        let age_ms = (age_s * 1e3) as i64;
+        Some(now_ms - age_ms)
+    }
+
+    /// The rows are no longer what was proven: a restored cluster, a forgotten scope.
+    pub(super) fn unprove(&self, scope: i64) {
+        self.tell(scope, |entry, _| entry.proof = None);
+    }
+
+    pub(super) fn drop_scope(&self, scope: i64) {
+        let mut board = self.board.lock();
+        board.live.scopes.remove(&scope);
+        let now = live::boottime_s();
+        write(&mut board, now);
+    }
+
+    pub(super) fn live(&self) -> Live {
+        self.board.lock().live.clone()
+    }
+}
+
+/// A failing write leaves readers with an older truth that ages by itself.
+fn write(board: &mut Board, now: f64) {
+    board.written = now;
+    if let Some(file) = &board.file {
+        let _ = file.write(&board.live);
+    }
+}
+
+/// What a former writer of this boot left: its proofs still tell how old the rows are.
+fn inherited(previous: Option<Live>) -> std::collections::BTreeMap<i64, ScopeLive> {
+    let now = live::boottime_s();
+    previous
+        .filter(|live| live.boot == live::boot_id())
+        .map(|live| live.scopes)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(id, old)| {
+            let fresh = ScopeLive { contact: old.contact, proof: old.proof, ..ScopeLive::new(now) };
+            (id, fresh)
+        })
+        .collect()
+}

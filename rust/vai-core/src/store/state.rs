@@ -1,0 +1,253 @@
+//! What the writer remembers between transactions. Everything here can be read from the file
+//! again, and is, after a rollback: memory never runs ahead of what was committed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, params};
+
+use crate::error::{Error, Result};
+use crate::redact::Redaction;
+
+/// Running sums and the checkpoint of one scope.
+#[derive(Clone, Debug)]
+pub(crate) struct ScopeState {
+    pub(crate) resource: i64,
+    pub(crate) published: bool,
+    pub(crate) rv: Option<String>,
+    pub(crate) void_reason: Option<String>,
+    pub(crate) incarnation: i64,
+    pub(crate) floor: i64,
+    pub(crate) objects: i64,
+    pub(crate) body_bytes: i64,
+    pub(crate) history_bytes: i64,
+    pub(crate) proven_ms: Option<i64>,
+    pub(crate) redaction: Redaction,
+    /// Values of these kinds never feed a dictionary, and superseded ones are not kept.
+    pub(crate) sensitive: bool,
+    /// Events churn too much for a history; it only covers what followers need to catch up.
+    pub(crate) brief_history: bool,
+    pub(crate) dirty: bool,
+    /// The list under way; jobs of an older one are refused.
+    pub(crate) listing: u64,
+}
+
+/// Row ids fit u32 and are used again, lowest first, once no history can see them.
+#[derive(Debug, Default)]
+struct Ids {
+    next: i64,
+    reusable: BTreeSet<i64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) epoch: i64,
+    pub(crate) seq: i64,
+    pub(crate) scopes: HashMap<i64, ScopeState>,
+    ids: Ids,
+    fields: HashMap<(i64, bool, String), i64>,
+    next_listing: u64,
+}
+
+/// The kinds whose values stay out of dictionaries and history by default (design: Secrets and
+/// Rancher's tokens).
+pub(crate) fn is_sensitive(group: &str, plural: &str) -> bool {
+    matches!(
+        (group, plural),
+        ("", "secrets") | ("management.cattle.io" | "ext.cattle.io", "tokens" | "kubeconfigs")
+    )
+}
+
+impl State {
+    pub(crate) fn load(db: &Connection) -> Result<Self> {
+        let (epoch, seq, next) =
+            db.query_row("SELECT epoch, seq, next_id FROM meta WHERE id = 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let mut state = Self {
+            epoch,
+            seq,
+            scopes: HashMap::new(),
+            ids: Ids { next, reusable: BTreeSet::new() },
+            fields: HashMap::new(),
+            next_listing: 0,
+        };
+        state.load_scopes(db)?;
+        state.load_reusable(db)?;
+        Ok(state)
+    }
+
+    /// After scopes were added; what is known of the others stays, lists under way included.
+    pub(crate) fn reload_scopes(&mut self, db: &Connection) -> Result<()> {
+        let before = std::mem::take(&mut self.scopes);
+        self.load_scopes(db)?;
+        self.scopes.extend(before);
+        Ok(())
+    }
+
+    /// Takes over what the file says after a rollback; lists under way stay valid.
+    pub(crate) fn replace(&mut self, fresh: Self) {
+        let before = std::mem::replace(self, fresh);
+        self.next_listing = before.next_listing;
+        for (id, scope) in &mut self.scopes {
+            scope.listing = before.scopes.get(id).map_or(0, |scope| scope.listing);
+        }
+    }
+
+    fn load_scopes(&mut self, db: &Connection) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT s.id, s.resource, s.published, s.rv, s.void_reason, s.incarnation, s.floor,
+                    s.objects, s.body_bytes, s.history_bytes, s.proven_ms, s.redaction,
+                    r.grp, r.plural
+             FROM scope s JOIN resource r ON r.id = s.resource",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let group: String = row.get(12)?;
+            let plural: String = row.get(13)?;
+            let scope = ScopeState {
+                resource: row.get(1)?,
+                published: row.get(2)?,
+                rv: row.get(3)?,
+                void_reason: row.get(4)?,
+                incarnation: row.get(5)?,
+                floor: row.get(6)?,
+                objects: row.get(7)?,
+                body_bytes: row.get(8)?,
+                history_bytes: row.get(9)?,
+                proven_ms: row.get(10)?,
+                redaction: redaction_from(row.get(11)?),
+                sensitive: is_sensitive(&group, &plural),
+                brief_history: group.is_empty() && plural == "events",
+                dirty: false,
+                listing: 0,
+            };
+            self.scopes.insert(row.get(0)?, scope);
+        }
+        Ok(())
+    }
+
+    /// Ids whose deletion no history shows any more.
+    pub(crate) fn load_reusable(&mut self, db: &Connection) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT f.id FROM free f LEFT JOIN scope s ON s.id = f.scope
+             WHERE s.id IS NULL OR f.freed_seq < s.floor",
+        )?;
+        let ids = statement.query_map([], |row| row.get(0))?;
+        self.ids.reusable = ids.collect::<std::result::Result<_, _>>()?;
+        Ok(())
+    }
+
+    pub(crate) fn scope(&mut self, id: i64) -> Result<&mut ScopeState> {
+        self.scopes
+            .get_mut(&id)
+            .ok_or_else(|| Error::Invalid(format!("scope {id} is not in the file; it was forgotten")))
+    }
+
+    pub(crate) fn next_seq(&mut self) -> i64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    /// A number for a new list; lists that began before no longer count.
+    pub(crate) fn start_listing(&mut self, scope: i64) -> Result<u64> {
+        self.next_listing += 1;
+        let number = self.next_listing;
+        self.scope(scope)?.listing = number;
+        Ok(number)
+    }
+
+    pub(crate) fn allocate_id(&mut self, db: &Connection) -> Result<i64> {
+        if let Some(id) = self.ids.reusable.pop_first() {
+            db.prepare_cached("DELETE FROM free WHERE id = ?1")?.execute([id])?;
+            return Ok(id);
+        }
+        let id = self.ids.next;
+        if id > i64::from(u32::MAX) {
+            return Err(Error::Internal("the file has no more row ids (2^32 objects)".into()));
+        }
+        self.ids.next += 1;
+        Ok(id)
+    }
+
+    /// The id of a label key (`is_field` false) or of a field of a resource.
+    pub(crate) fn field_id(
+        &mut self,
+        db: &Connection,
+        resource: i64,
+        is_field: bool,
+        name: &str,
+    ) -> Result<i64> {
+        let key = (resource, is_field, name.to_owned());
+        if let Some(id) = self.fields.get(&key) {
+            return Ok(*id);
+        }
+        let id = find_or_make_field(db, resource, is_field, name)?;
+        self.fields.insert(key, id);
+        Ok(id)
+    }
+
+    /// Writes what changed of the scopes and the counters: the last step of every transaction.
+    pub(crate) fn save(&mut self, db: &Connection) -> Result<()> {
+        for (id, scope) in self.scopes.iter_mut().filter(|(_, scope)| scope.dirty) {
+            db.prepare_cached(
+                "UPDATE scope SET published = ?2, rv = ?3, void_reason = ?4, incarnation = ?5,
+                        floor = ?6, objects = ?7, body_bytes = ?8, history_bytes = ?9,
+                        proven_ms = ?10
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                id,
+                scope.published,
+                scope.rv,
+                scope.void_reason,
+                scope.incarnation,
+                scope.floor,
+                scope.objects,
+                scope.body_bytes,
+                scope.history_bytes,
+                scope.proven_ms
+            ])?;
+            scope.dirty = false;
+        }
+        db.prepare_cached("UPDATE meta SET seq = ?1, next_id = ?2 WHERE id = 1")?
+            .execute(params![self.seq, self.ids.next])?;
+        Ok(())
+    }
+}
+
+fn find_or_make_field(db: &Connection, resource: i64, is_field: bool, name: &str) -> Result<i64> {
+    let found = db
+        .prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = ?2 AND name = ?3")?
+        .query_row(params![resource, is_field, name], |row| row.get(0));
+    match found {
+        Ok(id) => Ok(id),
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            db.prepare_cached("INSERT INTO field (resource, kind, name) VALUES (?1, ?2, ?3)")?
+                .execute(params![resource, is_field, name])?;
+            let id = db.last_insert_rowid();
+            // Its rows are written in the transactions of their objects, so it is complete.
+            db.prepare_cached("INSERT INTO field_state (field, ready, position) VALUES (?1, 1, 0)")?
+                .execute([id])?;
+            Ok(id)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn redaction_from(number: i64) -> Redaction {
+    if number == 0 { Redaction::None } else { Redaction::Metadata }
+}
+
+pub(crate) fn redaction_number(redaction: Redaction) -> i64 {
+    match redaction {
+        Redaction::None => 0,
+        Redaction::Metadata => 1,
+    }
+}
+
+pub(crate) fn redaction_name(redaction: Redaction) -> &'static str {
+    match redaction {
+        Redaction::None => "none",
+        Redaction::Metadata => "metadata",
+    }
+}

@@ -1,0 +1,111 @@
+//! What a file says of itself, in any process.
+
+use serde::Serialize;
+
+use super::freshness::{Freshness, Now, judge};
+use super::state::redaction_name;
+use super::{Inner, Mode, ScopeRow, Store, scopes};
+use crate::db::live;
+use crate::db::lock::{self, Holder};
+use crate::error::Result;
+
+/// As `vai.types.ScopeStatus`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScopeStatus {
+    pub id: i64,
+    pub resource: String,
+    pub namespace: Option<String>,
+    pub label_selector: String,
+    pub field_selector: String,
+    pub redaction: &'static str,
+    #[serde(flatten)]
+    pub freshness: Freshness,
+    pub objects: i64,
+    pub resource_version: Option<String>,
+}
+
+/// Sizes and positions of a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stats {
+    pub path: String,
+    pub file_bytes: u64,
+    pub wal_bytes: u64,
+    pub epoch: i64,
+    pub seq: i64,
+    pub body_bytes: i64,
+    pub history_bytes: i64,
+    pub writer_running: bool,
+    pub writer_pid: Option<i32>,
+}
+
+impl Store {
+    /// Every scope with its freshness at this moment.
+    pub fn scope_status(&self) -> Result<Vec<ScopeStatus>> {
+        let rows = self.inner.read(|db| scopes::scopes(db, None))?;
+        Ok(self.inner.judge(rows))
+    }
+
+    pub fn stats(&self) -> Result<Stats> {
+        let inner = &self.inner;
+        let size = |path| std::fs::metadata(path).map_or(0, |found| found.len());
+        let holder = inner.holder();
+        let (epoch, seq, body_bytes, history_bytes) = inner.read(|db| {
+            Ok(db.query_row(
+                "SELECT epoch, seq,
+                        (SELECT coalesce(sum(body_bytes), 0) FROM scope),
+                        (SELECT coalesce(sum(history_bytes), 0) FROM scope)
+                 FROM meta WHERE id = 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )?)
+        })?;
+        Ok(Stats {
+            path: inner.files.main.display().to_string(),
+            file_bytes: size(&inner.files.main),
+            wal_bytes: size(&inner.files.wal),
+            epoch,
+            seq,
+            body_bytes,
+            history_bytes,
+            writer_running: holder != Holder::Nobody,
+            writer_pid: match holder {
+                Holder::Nobody => None,
+                Holder::ThisProcess => Some(std::process::id().cast_signed()),
+                Holder::Other(pid) => pid,
+            },
+        })
+    }
+}
+
+impl Inner {
+    fn holder(&self) -> Holder {
+        if self.mode == Mode::Writer { Holder::ThisProcess } else { lock::holder(&self.files) }
+    }
+
+    fn judge(&self, rows: Vec<ScopeRow>) -> Vec<ScopeStatus> {
+        let told = match self.mode {
+            Mode::Writer => Some(self.shared.live()),
+            Mode::Reader => live::read(&self.files.live),
+        };
+        let now = Now {
+            boottime_s: live::boottime_s(),
+            unix_ms: live::unix_ms(),
+            boot: live::boot_id(),
+            holder: self.holder(),
+            limit_s: self.options.live_within.as_secs_f64(),
+        };
+        rows.into_iter()
+            .map(|row| ScopeStatus {
+                id: row.id,
+                resource: row.info.name(),
+                namespace: row.namespace.clone(),
+                label_selector: row.label_selector.clone(),
+                field_selector: row.field_selector.clone(),
+                redaction: redaction_name(row.redaction),
+                freshness: judge(row.id, &row.recorded(), told.as_ref(), &now),
+                objects: row.objects,
+                resource_version: row.rv.clone(),
+            })
+            .collect()
+    }
+}

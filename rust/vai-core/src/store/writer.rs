@@ -1,0 +1,239 @@
+//! The writer's thread: the one place that changes the file, and group commit.
+//!
+//! A lone job is committed at once; while jobs keep coming there is at most one commit per
+//! interval. Jobs that may fail for reasons of their own (a publish, a new scope) get a
+//! transaction to themselves, so that they can't undo their neighbours.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::RwLock;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::apply::Writer;
+use super::prune;
+use super::shared::Shared;
+use super::state::State;
+use crate::db::live::unix_ms;
+use crate::error::{Error, Result};
+use crate::field::FieldSet;
+
+/// Compressed bytes that wait for the writer; with what is being prepared this keeps the feed
+/// within its 8 MB.
+const QUEUED_JOBS: usize = 64;
+/// Bytes of one transaction: more would not be quicker, and would hold the WAL up.
+const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+/// An idle writer looks this often whether history has grown too old.
+const IDLE: Duration = Duration::from_secs(1);
+
+type Work = Box<dyn FnOnce(&mut Writer<'_>) -> Result<()> + Send>;
+type Done = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// Work for the writer's thread; `done` is called once it is durable, or has failed.
+pub(super) struct Job {
+    /// `None` only waits for what was queued before.
+    pub(super) work: Option<Work>,
+    pub(super) done: Done,
+    pub(super) bytes: usize,
+    pub(super) alone: bool,
+}
+
+enum Message {
+    Job(Job),
+    Stop,
+}
+
+/// The writer's thread as its clients see it.
+pub(super) struct WriterHandle {
+    sender: Sender<Message>,
+    thread: parking_lot::Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// Fields of each resource, made when a scope of it is made.
+pub(super) type Fields = Arc<RwLock<HashMap<i64, Arc<FieldSet>>>>;
+
+/// What the writer's thread is told at its start.
+pub(super) struct Setup {
+    pub(super) connection: Connection,
+    pub(super) state: State,
+    pub(super) fields: Fields,
+    pub(super) shared: Arc<Shared>,
+    pub(super) commit_interval: Duration,
+    pub(super) history: prune::Budget,
+}
+
+impl WriterHandle {
+    pub(super) fn spawn(setup: Setup) -> Result<Self> {
+        let (sender, receiver) = bounded(QUEUED_JOBS);
+        let thread = std::thread::Builder::new()
+            .name("vai-writer".into())
+            .spawn(move || Thread::new(setup).run(&receiver))
+            .map_err(Error::internal)?;
+        Ok(Self { sender, thread: parking_lot::Mutex::new(Some(thread)) })
+    }
+
+    /// Queues a job; blocks while the queue is full, which slows the feed down.
+    pub(super) fn send(&self, job: Job) -> Result<()> {
+        self.sender.send(Message::Job(job)).map_err(|_| Error::Closed)
+    }
+
+    /// Runs `work` in a transaction of its own and waits until it is durable.
+    pub(super) fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = bounded(2);
+        let value = reply.clone();
+        self.send(Job {
+            work: Some(Box::new(move |writer| {
+                let found = work(writer)?;
+                value.send(Ok(Some(found))).map_err(Error::internal)
+            })),
+            done: Box::new(move |outcome| {
+                // The caller is gone only if its thread died.
+                let _ = reply.send(outcome.map(|()| None));
+            }),
+            bytes: 0,
+            alone: true,
+        })?;
+        let mut result = None;
+        loop {
+            match answer.recv().map_err(|_| Error::Closed)?? {
+                Some(found) => result = Some(found),
+                None => return result.ok_or_else(|| Error::internal("a job gave no result")),
+            }
+        }
+    }
+
+    /// Commits what is queued and ends the thread.
+    pub(super) fn stop(&self) {
+        // Fails only when the thread has ended already.
+        let _ = self.sender.send(Message::Stop);
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    setup: Setup,
+    last_commit: Option<Instant>,
+    last_tidy: Option<Instant>,
+}
+
+impl Thread {
+    fn new(setup: Setup) -> Self {
+        Self { setup, last_commit: None, last_tidy: None }
+    }
+
+    fn run(mut self, receiver: &Receiver<Message>) {
+        loop {
+            match receiver.recv_timeout(IDLE) {
+                Ok(Message::Job(job)) if job.alone => self.commit(vec![job]),
+                Ok(Message::Job(job)) => {
+                    let (jobs, next) = self.gather(job, receiver);
+                    self.commit(jobs);
+                    match next {
+                        Some(Message::Job(job)) => self.commit(vec![job]),
+                        Some(Message::Stop) => break,
+                        None => {}
+                    }
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.tidy();
+        }
+        self.close();
+    }
+
+    /// Takes more jobs until the commit is due; also returns what must not join them.
+    fn gather(&self, first: Job, receiver: &Receiver<Message>) -> (Vec<Job>, Option<Message>) {
+        let due = self.last_commit.map(|last| last + self.setup.commit_interval);
+        let mut bytes = first.bytes;
+        let mut jobs = vec![first];
+        while bytes < TRANSACTION_BYTES {
+            let next = match due.map(|due| due.saturating_duration_since(Instant::now())) {
+                Some(wait) if !wait.is_zero() => receiver.recv_timeout(wait).ok(),
+                _ => receiver.try_recv().ok(),
+            };
+            match next {
+                Some(Message::Job(job)) if !job.alone => {
+                    bytes += job.bytes;
+                    jobs.push(job);
+                }
+                Some(other) => return (jobs, Some(other)),
+                None => break,
+            }
+        }
+        (jobs, None)
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let (work, done): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job.done)).unzip();
+        let mut work = work.into_iter().flatten().peekable();
+        let outcome = if work.peek().is_some() {
+            self.last_commit = Some(Instant::now());
+            self.transact(|writer| work.try_for_each(|work| work(writer)))
+        } else {
+            Ok(())
+        };
+        for done in done {
+            done(outcome.clone());
+        }
+    }
+
+    fn transact(&mut self, work: impl FnOnce(&mut Writer<'_>) -> Result<()>) -> Result<()> {
+        let Setup { connection, state, fields, shared, .. } = &mut self.setup;
+        let fields = fields.read().clone();
+        let outcome = (|| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut writer = Writer {
+                db: &transaction,
+                state: &mut *state,
+                codec: &shared.codec,
+                fields: &fields,
+                now_ms: unix_ms(),
+            };
+            work(&mut writer)?;
+            writer.state.save(&transaction)?;
+            Ok(transaction.commit()?)
+        })();
+        match outcome {
+            Ok(()) => shared.committed(state.epoch, state.seq),
+            Err(_) => self.reload(),
+        }
+        outcome
+    }
+
+    /// Memory back to what the file says; if even that fails, the next transaction fails too and
+    /// says why.
+    fn reload(&mut self) {
+        if let Ok(state) = State::load(&self.setup.connection) {
+            self.setup.state.replace(state);
+        }
+    }
+
+    /// Small steps that nobody waits for.
+    fn tidy(&mut self) {
+        self.setup.shared.checkpointer.look();
+        let budget = self.setup.history;
+        if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE) && !prune::over(&self.setup.state, budget) {
+            return;
+        }
+        self.last_tidy = Some(Instant::now());
+        if let Some(task) = prune::due(&self.setup.state, &self.setup.connection, budget) {
+            // A failed step is tried again with the next one; nothing was promised to anyone.
+            let _ = self.transact(|writer| prune::step(writer, task));
+        }
+    }
+
+    fn close(&mut self) {
+        let db = &self.setup.connection;
+        // Everything is committed; an unclean mark only costs readers their old positions.
+        let _ = db.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET clean = 1 WHERE id = 1");
+    }
+}
