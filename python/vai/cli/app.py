@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any, Final
 
 import click
 
+from vai.cli.command import as_written
 from vai.cli.failures import EXIT_INTERRUPTED, Failure, failure_of
 
 #: Name → (where it is, what it does). Only the one that is called is imported.
@@ -20,8 +22,7 @@ _COMMANDS: Final = {
     "completion": ("vai.cli.completion:completion", "Print the completion script of a shell."),
 }
 
-_EXIT_CODES: Final = """\b
-Exit codes:
+_EXIT_CODES: Final = """Exit codes:
   0  done; the answer was served
   1  error: the message on stderr says what to do
   2  wrong usage of the command line
@@ -31,6 +32,10 @@ Exit codes:
 
 class Commands(click.Group):
     """A group that imports a command when it is called, and words its errors."""
+
+    def __init__(self, name: str | None = None, **attributes: Any) -> None:
+        attributes["help"] = as_written(inspect.cleandoc(attributes.get("help") or ""))
+        super().__init__(name, **attributes)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Their names, the daily ones first."""
@@ -49,20 +54,6 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; name the nearest one for a slip of the finger."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib
-
-            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            if near and "Did you mean" not in error.message:
-                error.message += f" Did you mean {near[0]!r}?"
-            raise
-
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; users' mistakes end in one message, not in a traceback."""
         try:
@@ -72,22 +63,18 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except Exception as error:
-            failure = failure_of(error)
-            if failure is None:
-                raise
-            raise failure from error
+            raise failure_of(error) or error from error
 
 
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=_EXIT_CODES,
+    epilog=as_written(_EXIT_CODES),
 )
 @click.version_option(package_name="vai-cache", prog_name="vai")
 def cli() -> None:
     """Keep Kubernetes resources in a local file and query them, online or offline.
 
-    \b
     Examples:
       vai sync --file prod.db --resources pods,deployments.apps     # in one terminal
       vai get pods -A --file prod.db                                # in another

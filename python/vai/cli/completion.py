@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from vai.cli.command import Command
 from vai.cli.failures import Failure
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
     """Print the script that makes a shell complete vai's commands and options.
 
-    \b
     Examples:
       source <(vai completion bash)                                   # this shell; or in ~/.bashrc
       source <(vai completion zsh)                                    # or in ~/.zshrc

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _IN_POD = "KUBERNETES_SERVICE_HOST"
 
 file_option = click.option(
-    "-f",
     "--file",
     "file",
     type=click.Path(dir_okay=False),
@@ -58,10 +57,11 @@ def open_reader(path: Path) -> Store:
     Raises:
         Failure: there is none.
     """
+    from vai.config import load_settings
     from vai.store import Store
 
     try:
-        return Store(path, "reader")
+        return Store(path, "reader", live_within=load_settings().live_within_s)
     except NotFoundError:
         raise Failure(
             f"no cluster file {path}; `vai sync --file {path} --resources …` makes it"
@@ -108,7 +108,9 @@ def _context(
         raise Failure(_nothing_to_name(kubeconfig, environ))
     configs = [_load(path) for path in existing]
     # client-go, clientcmd: of several files, the first that sets a value wins.
-    name = context or next((str(one["current-context"]) for one in configs if one.get("current-context")), "")
+    name = context or next(
+        (str(one["current-context"]) for one in configs if one.get("current-context")), ""
+    )
     where = ", ".join(map(str, existing))
     if not name:
         raise Failure(f"{where} has no current context: name one with --context, or give --file")

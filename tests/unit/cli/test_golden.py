@@ -60,7 +60,9 @@ def test_a_table_is_laid_out_as_kubectl_does_it(case: dict[str, Any], printed: s
         resource=Resource(
             group=case.get("group", ""), version="v1", plural="things", kind=kind or "Thing"
         ),
-        rows=[_stored(cells, item) for cells, item in zip(case["rows"], case["objects"])],
+        rows=[
+            _stored(cells, item) for cells, item in zip(case["rows"], case["objects"], strict=True)
+        ],
         # No column is relative to now in these cases: their "Age" is taken as it is.
         columns=[
             msgspec.structs.replace(msgspec.convert(one, Column), type="text")
@@ -85,7 +87,9 @@ def _stored(cells: list[Any], item: dict[str, Any]) -> Stored:
     return Stored(f"{namespace}/{name}", json.dumps(item).encode(), json.dumps(cells).encode())
 
 
-@pytest.mark.parametrize(("value", "text"), list(zip(_CASES["yaml"], _ANSWERS["yaml"], strict=True)))
+@pytest.mark.parametrize(
+    ("value", "text"), list(zip(_CASES["yaml"], _ANSWERS["yaml"], strict=True))
+)
 def test_yaml_is_written_as_kubectl_writes_it(value: Any, text: str) -> None:
     raw = json.dumps(value).encode()
     assert documents.yaml_object(Stored("a/b", raw)).decode() == text

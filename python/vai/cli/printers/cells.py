@@ -131,7 +131,7 @@ def _last_finished(pod: _Pod) -> float | None:
 
 
 def _finish_times(containers: Sequence[_Container]) -> list[float]:
-    found = []
+    found: list[float] = []
     for container in containers:
         terminated = container.lastState.terminated if container.lastState else None
         moment = durations.timestamp(terminated.finishedAt) if terminated else None
@@ -185,7 +185,7 @@ _RELATIVE: Final[dict[tuple[str, str], Refresh]] = {
 
 def relative(resource: str, columns: Sequence[Column]) -> list[tuple[int, Refresh]]:
     """(index, how to refresh) of the columns of a resource whose cells pass with time."""
-    found = []
+    found: list[tuple[int, Refresh]] = []
     for index, column in enumerate(columns):
         refresh = _RELATIVE.get((resource, column.name))
         if refresh is None and column.name == "Age" and column.type == "string":
@@ -195,7 +195,7 @@ def relative(resource: str, columns: Sequence[Column]) -> list[tuple[int, Refres
     return found
 
 
-# --- Custom resources -------------------------------------------------------------------------------
+# --- Custom resources ----------------------------------------------------------------------------
 
 _NAME: Final = Column(name="Name", format="name")
 # apiextensions-apiserver, pkg/apiserver/helpers.go, serveDefaultColumnsIfEmpty.
@@ -238,7 +238,7 @@ class CustomColumns:
             try:
                 found = jsonpath.find(document, path)
             except jsonpath.JSONPathError:
-                found = []
+                found: list[tuple[int, Refresh]] = []
             cells.append(_typed(column.type, found[0], now_s) if found else None)
         return cells
 

@@ -23,7 +23,9 @@ class Body(Protocol):
     """What is printed of a stored object."""
 
     @property
-    def raw(self) -> bytes: ...
+    def raw(self) -> bytes:
+        """The object's JSON."""
+        ...
 
 
 _INDENT: Final = 4

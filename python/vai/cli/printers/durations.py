@@ -1,4 +1,4 @@
-"""Ages as kubectl writes them, and the durations that a person types.
+"""Ages as kubectl writes them.
 
 `human` is a port of `HumanDuration` (k8s.io/apimachinery, pkg/util/duration/duration.go); the
 tests compare it with the original's own answers.
@@ -17,9 +17,6 @@ _YEAR_HOURS: Final = 24 * 365
 
 UNKNOWN: Final = "<unknown>"
 """What stands for the age of an object that carries no timestamp."""
-
-_TYPED = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
-_UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 # RFC 3339 as Go's time.RFC3339 and RFC3339Micro write it: the zone is never left out.
 _RFC3339 = re.compile(
@@ -91,23 +88,3 @@ def since(text: str | None, now_s: float) -> str:
     except ValueError:
         return "<invalid>"
     return UNKNOWN if moment_s is None else human(now_s - moment_s)
-
-
-def parse(text: str) -> float:
-    """Seconds of `30s`, `1m30s`, `2h`, `250ms`, `1d`, or of a plain number of seconds.
-
-    Raises:
-        ValueError: the text is no duration.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        parts = _TYPED.findall(text)
-        if not parts or "".join(number + unit for number, unit in parts) != text:
-            msg = f"{text!r} is not a duration; write for example 30s, 5m, 1h30m"
-            raise ValueError(msg) from None
-        value = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-    if not 0 <= value < float("inf"):
-        msg = f"{text!r} is not a duration of zero or more"
-        raise ValueError(msg)
-    return value

@@ -23,13 +23,24 @@ class Row(Protocol):
     """What a printer reads of a stored object."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """`namespace/name`, or `name`."""
+        ...
+
     @property
-    def redacted(self) -> bool: ...
+    def redacted(self) -> bool:
+        """Whether only its metadata is kept."""
+        ...
+
     @property
-    def raw(self) -> bytes: ...
+    def raw(self) -> bytes:
+        """The object's JSON."""
+        ...
+
     @property
-    def cells(self) -> bytes | None: ...
+    def cells(self) -> bytes | None:
+        """The server's cells as a JSON array."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ def table_lines(answer: Answer, style: Style, now_s: float) -> list[str]:
     return tabwriter.lines_of(table)
 
 
-def _header(names: list[str], style: Style, with_namespace: bool) -> list[str]:  # noqa: FBT001
+def _header(names: list[str], style: Style, with_namespace: bool) -> list[str]:
     before = ["NAMESPACE"] if with_namespace else []
     after = ["LABELS"] if style.show_labels else []
     return [*before, *(name.upper() for name in names), *after]
