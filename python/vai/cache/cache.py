@@ -38,8 +38,8 @@ class Cache:
         """Use `vai.connect` or `vai.open`."""
         self._engine = engine
         self._reads = Reads(engine, scopes)
-        # Runs at exit, or when nobody holds the cache any more.
-        self._finalizer = weakref.finalize(self, engine.close)
+        # At exit, or when nobody holds the cache or a stream of it any more.
+        weakref.finalize(self._reads, engine.close)
 
     # the cache itself
 

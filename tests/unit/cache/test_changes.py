@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from itertools import islice
+
+import pytest
+
+import vai
+from tests.unit.cache.feed import NODES, Feed, cache_of, pod
+from vai.types import Scope
+
+
+def test_changes_come_in_order_with_old_and_new(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load([pod("web-0", 7)])
+    changes = cache.changes("pods")
+    feed.event(scope, "ADDED", pod("web-1", 101))
+    feed.event(scope, "MODIFIED", pod("web-0", 102, ready=True))
+    feed.event(scope, "DELETED", pod("web-1", 103))
+    add, update, delete = islice(changes, 3)
+    assert [found.op for found in (add, update, delete)] == ["add", "update", "delete"]
+    assert add.object is not None
+    assert add.old is None
+    assert (add.key, add.resource, add.object.name) == ("shop/web-1", "pods", "web-1")
+    assert update.object is not None
+    assert update.old is not None
+    assert update.object.condition("Ready")
+    assert not update.old.condition("Ready")
+    assert delete.object is None
+    assert delete.old is not None
+    assert delete.old.key == "shop/web-1"
+    assert add.position < update.position < delete.position
+    assert not add.relist
+    assert abs(add.time_s - time.time()) < 60
+    assert pickle.loads(pickle.dumps(add)) == add  # noqa: S301 - our own bytes
+
+
+def test_changes_go_on_from_a_snapshot(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load([pod("web-0", 7)])
+    pods = cache.snapshot("pods")
+    feed.event(scope, "ADDED", pod("web-1", 101))
+    feed.event(scope, "ADDED", pod("web-2", 102))
+    changes = cache.changes(["pods"], since=pods.position)
+    first = next(changes)
+    assert first.key == "shop/web-1"
+    assert next(cache.changes("po", since=first.position)).key == "shop/web-2"
+
+
+def test_changes_of_other_resources_are_left_out(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load()
+    nodes = feed.load(resource=NODES)
+    changes = cache.changes(["nodes"])
+    feed.event(scope, "ADDED", pod("web-0", 101))
+    node = pod("n1", 102) | {"kind": "Node"}
+    del node["metadata"]["namespace"]
+    feed.event(nodes, "ADDED", node)
+    assert next(changes).key == "n1"
+
+
+def test_changes_begin_after_the_first_list(feed: Feed) -> None:
+    path = feed.path
+    with cache_of(path, ["pods"], "reader")[0] as cache:
+        feed.scope()
+        changes = cache.changes("pods")
+        scope = feed.load([pod("web-0", 7)])
+        threading.Timer(0.5, lambda: feed.event(scope, "ADDED", pod("web-1", 101))).start()
+        assert next(changes).key == "shop/web-1"
+
+
+def test_a_loop_ends_when_the_cache_is_closed(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load()
+    seen: list[str] = []
+    loop = threading.Thread(target=lambda: seen.extend(ch.key for ch in changes))
+    changes = cache.changes("pods")
+    loop.start()
+    feed.event(scope, "ADDED", pod("web-0", 101))
+    time.sleep(0.3)
+    cache.close()
+    loop.join(2)
+    assert not loop.is_alive()
+    assert seen == ["shop/web-0"]
+    assert list(changes) == []
+    with pytest.raises(vai.ClosedError):
+        cache.changes("pods")
+
+
+def test_a_loop_ends_when_it_is_closed_itself(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load()
+    with cache.changes("pods") as changes:
+        feed.event(scope, "ADDED", pod("web-0", 101))
+        for _ in changes:
+            changes.close()
+    assert list(changes) == []
+    assert not cache.closed
+
+
+def test_what_is_not_kept_has_no_changes(feed: Feed, cache: vai.Cache) -> None:
+    feed.load()
+    with pytest.raises(vai.NotKeptError):
+        cache.changes("nodes")
+    with pytest.raises(vai.UnknownResourceError):
+        cache.changes(["pods", "podz"])
+
+
+def test_changes_may_be_asked_for_before_discovery(feed: Feed) -> None:
+    path = feed.path
+    feed.store.put_resources([])
+    feed.close()
+    pending = {Scope("pods"): "discovering"}
+    cache, made = cache_of(path, ["pods"], pending=pending)
+    with cache:
+        changes = cache.changes("pods")
+        threading.Timer(0.2, changes.close).start()
+        assert list(changes) == []
+        assert made[0].started == 1
