@@ -276,10 +276,12 @@ class Store:
         field_selector: str = "",
         limit: int = 0,
         after: str = "",
+        cells: bool = False,
     ) -> Rows:
         """The objects of one moment, in key order (bytes of `namespace/name`, etcd's order).
 
-        `namespaces` None means whatever is kept. `limit` 0 means all. Raises NotSyncedError,
+        `namespaces` None means whatever is kept. `limit` 0 means all. `cells`: also read the
+        server's printer cells (`Row.cells` is None without). Raises NotSyncedError,
         NotKeptError, InvalidSelectorError, UnknownFieldError or QueryTimeoutError.
         """
     def position(self) -> tuple[int, int]:

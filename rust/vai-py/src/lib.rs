@@ -1,16 +1,42 @@
 //! The Python extension module `vai._core`: extract arguments, detach, call vai-core, wrap.
+//!
+//! One file for each noun that Python sees; `python/vai/_core.pyi` documents them.
+
+mod bytes;
+mod changes;
+mod error;
+mod functions;
+mod listing;
+mod rows;
+mod store;
+mod watching;
 
 use pyo3::prelude::*;
 
 /// The engine under vai. Import it through `vai.store`.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::changes::{ChangeRow, Changes};
+    #[pymodule_export]
+    use super::functions::{
+        boottime_s, compare_resource_versions, nearest, parse_field_selector, parse_label_selector,
+    };
+    #[pymodule_export]
+    use super::listing::{ListPage, Listing};
+    #[pymodule_export]
+    use super::rows::{Row, Rows};
+    #[pymodule_export]
+    use super::store::Store;
+    #[pymodule_export]
+    use super::watching::{WatchProgress, Watching};
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-        module.add("build_profile", profile)
+        module.add("build_profile", profile)?;
+        module.add("sqlite_version", vai_core::db::sqlite_version())
     }
 }

@@ -30,6 +30,12 @@ const JOURNAL_SIZE_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
 /// How many virtual machine steps pass between two looks at the clock: about 0.1 ms of work.
 const STEPS_BETWEEN_LOOKS: i32 = 2_000;
 
+/// The version of the `SQLite` that is compiled in.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// The files that belong to one cluster file.
 #[derive(Clone, Debug)]
 pub struct Files {

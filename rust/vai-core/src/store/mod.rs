@@ -453,11 +453,12 @@ impl Inner {
             return;
         }
         self.shared.close();
+        // The writer's connection is the last one to close: it moves the WAL into the file.
+        self.pool.close();
+        self.shared.checkpointer.stop();
         if let Some(writer) = &self.writer {
             writer.stop();
         }
-        self.shared.checkpointer.stop();
-        self.pool.close();
         self.handle.lock().take();
     }
 }

@@ -101,7 +101,9 @@ impl Shared {
     pub(super) fn close(&self) {
         self.progress.lock().closed = true;
         self.advanced.notify_all();
-        self.board.lock().generation += 1;
+        let mut board = self.board.lock();
+        board.generation += 1;
+        write(&mut board, live::boottime_s());
         self.told.notify_all();
     }
 

@@ -1,0 +1,35 @@
+//! Small questions that need no file.
+
+use pyo3::prelude::*;
+use vai_core::selector::{FieldSelector, LabelSelector};
+
+use crate::error::IntoPyResult;
+
+#[pyfunction]
+pub(crate) fn parse_label_selector(text: &str) -> PyResult<String> {
+    let parsed = LabelSelector::parse(text).map_err(vai_core::Error::from).py()?;
+    Ok(parsed.to_string())
+}
+
+#[pyfunction]
+pub(crate) fn parse_field_selector(text: &str) -> PyResult<String> {
+    let parsed = FieldSelector::parse(text).map_err(vai_core::Error::from).py()?;
+    Ok(parsed.to_string())
+}
+
+#[pyfunction]
+pub(crate) fn compare_resource_versions(a: &str, b: &str) -> Option<i8> {
+    vai_core::rv::compare(a, b).map(|order| order as i8)
+}
+
+#[pyfunction]
+pub(crate) fn boottime_s() -> f64 {
+    vai_core::db::live::boottime_s()
+}
+
+#[pyfunction]
+#[pyo3(signature = (word, known, limit=3))]
+#[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+pub(crate) fn nearest(word: &str, known: Vec<String>, limit: usize) -> Vec<String> {
+    vai_core::nearest::nearest(word, &known, limit)
+}

@@ -1,0 +1,285 @@
+//! `Store`: a cluster file, open.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use serde::Serialize;
+use vai_core::db::live::Reported;
+use vai_core::query::Query;
+use vai_core::redact::Redaction;
+use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
+use vai_core::{Error, Result};
+
+use crate::changes::Changes;
+use crate::error::IntoPyResult;
+use crate::listing::Listing;
+use crate::rows::{Row, Rows};
+use crate::watching::Watching;
+
+#[pyclass(frozen, module = "vai._core")]
+pub(crate) struct Store(store::Store);
+
+/// A time-out as Python gives it.
+pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| PyValueError::new_err(format!("not a duration in seconds: {value}")))
+}
+
+/// Rare structured values cross as JSON.
+fn json<'py, T: Serialize>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyBytes>> {
+    let text = serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyBytes::new(py, &text))
+}
+
+fn mode(text: &str) -> Result<Mode> {
+    match text {
+        "writer" => Ok(Mode::Writer),
+        "reader" => Ok(Mode::Reader),
+        other => Err(Error::Invalid(format!("mode {other:?}: use \"writer\" or \"reader\""))),
+    }
+}
+
+fn redaction(text: &str) -> Result<Redaction> {
+    match text {
+        "none" => Ok(Redaction::None),
+        "metadata" => Ok(Redaction::Metadata),
+        other => Err(Error::Invalid(format!("redaction {other:?}: use \"none\" or \"metadata\""))),
+    }
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    #[pyo3(signature = (
+        path, mode, live_within_s=30.0, commit_interval_ms=10, history_bytes=67_108_864,
+        history_s=900.0, query_timeout_s=30.0
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        mode: &str,
+        live_within_s: f64,
+        commit_interval_ms: u64,
+        history_bytes: i64,
+        history_s: f64,
+        query_timeout_s: f64,
+    ) -> PyResult<Self> {
+        let mode = self::mode(mode).py()?;
+        let options = Options {
+            live_within: seconds(live_within_s)?,
+            commit_interval: Duration::from_millis(commit_interval_ms),
+            history_bytes,
+            history_age: seconds(history_s)?,
+            query_timeout: seconds(query_timeout_s)?,
+        };
+        py.detach(|| store::Store::open(&path, mode, options)).py().map(Self)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+
+    #[getter]
+    fn path(&self) -> String {
+        self.0.path().display().to_string()
+    }
+
+    #[getter]
+    fn mode(&self) -> &'static str {
+        match self.0.mode() {
+            Mode::Writer => "writer",
+            Mode::Reader => "reader",
+        }
+    }
+
+    fn set_cluster(
+        &self,
+        py: Python<'_>,
+        uid: String,
+        verified: bool,
+        server: String,
+        namespace: String,
+    ) -> PyResult<()> {
+        let cluster = Cluster { uid, verified, server, namespace };
+        py.detach(|| self.0.set_cluster(cluster)).py()
+    }
+
+    fn cluster<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let found = py.detach(|| self.0.cluster()).py()?;
+        found.map(|cluster| json(py, &cluster)).transpose()
+    }
+
+    fn put_resources(&self, py: Python<'_>, resources: &[u8]) -> PyResult<()> {
+        let parsed: Vec<Resource> = serde_json::from_slice(resources)
+            .map_err(|error| Error::Invalid(format!("resources: {error}")))
+            .py()?;
+        py.detach(|| self.0.put_resources(parsed)).py()
+    }
+
+    fn resources<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.resources()).py()?;
+        json(py, &found)
+    }
+
+    fn put_document(&self, py: Python<'_>, name: &str, body: &[u8]) -> PyResult<()> {
+        py.detach(|| self.0.put_document(name, body)).py()
+    }
+
+    fn document<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let found = py.detach(|| self.0.document(name)).py()?;
+        Ok(found.map(|body| PyBytes::new(py, &body)))
+    }
+
+    fn ensure_scope(
+        &self,
+        py: Python<'_>,
+        resource: &str,
+        namespace: Option<&str>,
+        label_selector: &str,
+        field_selector: &str,
+        redaction: &str,
+    ) -> PyResult<i64> {
+        let redaction = self::redaction(redaction).py()?;
+        py.detach(|| {
+            let spec =
+                ScopeSpec::new(resource, namespace, label_selector, field_selector, redaction)?;
+            self.0.ensure_scope(spec)
+        })
+        .py()
+    }
+
+    fn checkpoint(&self, py: Python<'_>, scope: i64) -> PyResult<(Option<String>, bool)> {
+        py.detach(|| self.0.checkpoint(scope)).py()
+    }
+
+    fn void_checkpoint(&self, py: Python<'_>, scope: Option<i64>, reason: &str) -> PyResult<()> {
+        py.detach(|| self.0.void_checkpoint(scope, reason)).py()
+    }
+
+    fn forget(&self, py: Python<'_>, scope: i64) -> PyResult<i64> {
+        py.detach(|| self.0.forget(scope)).py()
+    }
+
+    fn remove_rows(&self, py: Python<'_>, scope: i64) -> PyResult<i64> {
+        py.detach(|| self.0.remove_rows(scope)).py()
+    }
+
+    fn columns<'py>(
+        &self,
+        py: Python<'py>,
+        resource: &str,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let found = py.detach(|| self.0.columns(resource)).py()?;
+        Ok(found.map(|columns| PyBytes::new(py, &columns)))
+    }
+
+    fn scope_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.scope_status()).py()?;
+        json(py, &found)
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.stats()).py()?;
+        json(py, &found)
+    }
+
+    #[pyo3(signature = (scope, state, reason=""))]
+    fn set_state(&self, py: Python<'_>, scope: i64, state: &str, reason: &str) -> PyResult<()> {
+        let reported = Reported::parse(state)
+            .ok_or_else(|| Error::Invalid(format!("no such state: {state:?}")))
+            .py()?;
+        py.detach(|| self.0.set_state(scope, reported, reason)).py()
+    }
+
+    fn heard(&self, py: Python<'_>, scope: i64) -> PyResult<()> {
+        py.detach(|| self.0.heard(scope)).py()
+    }
+
+    fn proven(&self, py: Python<'_>, scope: i64, at_boottime_s: f64) -> PyResult<()> {
+        py.detach(|| self.0.proven(scope, at_boottime_s)).py()
+    }
+
+    fn begin_list(&self, py: Python<'_>, scope: i64) -> PyResult<Listing> {
+        py.detach(|| self.0.begin_list(scope)).py().map(Into::into)
+    }
+
+    #[pyo3(signature = (scope, gzip=false))]
+    fn begin_watch(&self, py: Python<'_>, scope: i64, gzip: bool) -> PyResult<Watching> {
+        py.detach(|| self.0.begin_watch(scope, gzip)).py().map(Into::into)
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<i64> {
+        py.detach(|| self.0.flush()).py()
+    }
+
+    fn get(
+        &self,
+        py: Python<'_>,
+        resource: &str,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> PyResult<Option<Row>> {
+        let found = py.detach(|| self.0.get(resource, namespace, name)).py()?;
+        Ok(found.map(Into::into))
+    }
+
+    #[pyo3(signature = (
+        resource, namespaces=None, label_selector="", field_selector="", limit=0, after="",
+        cells=false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn rows(
+        &self,
+        py: Python<'_>,
+        resource: String,
+        namespaces: Option<Vec<String>>,
+        label_selector: &str,
+        field_selector: &str,
+        limit: usize,
+        after: &str,
+        cells: bool,
+    ) -> PyResult<Rows> {
+        let query = Query {
+            resource,
+            namespaces,
+            label_selector: label_selector.to_owned(),
+            field_selector: field_selector.to_owned(),
+            limit,
+            after: after.to_owned(),
+            cells,
+        };
+        py.detach(|| self.0.rows(&query)).py().map(Into::into)
+    }
+
+    fn position(&self, py: Python<'_>) -> PyResult<(i64, i64)> {
+        py.detach(|| self.0.position()).py()
+    }
+
+    fn changes(
+        &self,
+        py: Python<'_>,
+        resources: Vec<String>,
+        epoch: i64,
+        seq: i64,
+    ) -> PyResult<Changes> {
+        py.detach(|| self.0.changes(resources, epoch, seq)).py().map(Into::into)
+    }
+
+    fn wait_seq(&self, py: Python<'_>, seq: i64, timeout_s: f64) -> PyResult<i64> {
+        let timeout = seconds(timeout_s)?;
+        py.detach(|| self.0.wait_seq(seq, timeout)).py()
+    }
+
+    fn wait_status(&self, py: Python<'_>, generation: u64, timeout_s: f64) -> PyResult<u64> {
+        let timeout = seconds(timeout_s)?;
+        py.detach(|| self.0.wait_status(generation, timeout)).py()
+    }
+
+    fn backup(&self, py: Python<'_>, target: PathBuf) -> PyResult<()> {
+        py.detach(|| self.0.backup(&target)).py()
+    }
+}
