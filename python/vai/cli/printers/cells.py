@@ -228,7 +228,7 @@ class CustomColumns:
     def of_definition(cls, definition: dict[str, Any], version: str) -> CustomColumns:
         """Those of one version of a CRD object."""
         versions = definition.get("spec", {}).get("versions", [])
-        found = next((one for one in versions if one.get("name") == version), {})
+        found: dict[str, Any] = next((one for one in versions if one.get("name") == version), {})
         return cls(found.get("additionalPrinterColumns", []))
 
     def cells(self, document: dict[str, Any], now_s: float) -> list[Cell]:
@@ -238,7 +238,7 @@ class CustomColumns:
             try:
                 found = jsonpath.find(document, path)
             except jsonpath.JSONPathError:
-                found: list[tuple[int, Refresh]] = []
+                found = []
             cells.append(_typed(column.type, found[0], now_s) if found else None)
         return cells
 

@@ -1,0 +1,281 @@
+"""`vai sync`: the writer of a cluster file."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from vai.cli.command import Command
+from vai.cli.failures import EXIT_ERROR, Failure, selector_failure, warn
+from vai.cli.files import context_option, file_of, file_option, kubeconfig_option
+from vai.errors import ForbiddenError, InvalidSelectorError, UnknownResourceError, VaiError
+from vai.types import Scope, ScopeStatus, State, duration
+
+if TYPE_CHECKING:
+    from vai.informer import Informer
+    from vai.store import Store
+
+# How often the scopes' states are looked at: as a progress bar moves, and once nothing moves.
+_BUSY_S: Final = 0.2
+_IDLE_S: Final = 1.0
+_REFUSED: Final = frozenset({State.FORBIDDEN, State.GONE})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a sync stands at one moment.
+
+    Attributes:
+        planned: whether it is known which scopes there are.
+        scopes: those that are being synced.
+        problems: why, per scope (as text) that could not begin.
+    """
+
+    planned: bool
+    scopes: Sequence[ScopeStatus]
+    problems: dict[str, VaiError]
+
+    @property
+    def synced(self) -> bool:
+        """Whether every scope that can be is proven current."""
+        live = all(one.state is State.LIVE or one.state in _REFUSED for one in self.scopes)
+        return self.planned and live and not self._unsettled
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """What will not be synced, and why."""
+        found = {name: str(error) for name, error in self.problems.items()}
+        found |= {str(one): one.reason for one in self.scopes if one.state in _REFUSED}
+        return found
+
+    @property
+    def objects(self) -> int:
+        """How many objects are kept so far."""
+        return sum(one.objects for one in self.scopes)
+
+    @property
+    def _unsettled(self) -> bool:
+        """Whether something that could not begin may still do so without anybody's help."""
+        final = (UnknownResourceError, ForbiddenError)
+        return any(not isinstance(error, final) for error in self.problems.values())
+
+
+@click.command(cls=Command, short_help="Keep a cluster file current.")
+@file_option
+@click.option(
+    "-r",
+    "--resources",
+    required=True,
+    help="Comma-separated, as kubectl names them; `all` is every resource but leases and Secrets.",
+)
+@click.option("-n", "--namespace", help="Only these namespaces, by comma.  [default: all]")
+@click.option("-l", "--selector", default="", help="Only objects that match this label selector.")
+@click.option("--field-selector", default="", help="Only objects that match this field selector.")
+@click.option("--once", is_flag=True, help="Stop when everything is synced.")
+@click.option(
+    "--timeout", metavar="DURATION", help="With --once: give up after this long, as 30s or 5m."
+)
+@click.option(
+    "--secret-values",
+    is_flag=True,
+    help="Keep the values of Secrets too; without it they never leave the server.",
+)
+@kubeconfig_option
+@context_option
+@click.pass_context
+def sync(
+    ctx: click.Context,
+    file: str | None,
+    resources: str,
+    namespace: str | None,
+    selector: str,
+    field_selector: str,
+    once: bool,
+    timeout: str | None,
+    secret_values: bool,
+    kubeconfig: str | None,
+    context: str | None,
+) -> None:
+    """List and watch resources of a cluster and keep them in a file, until it is interrupted.
+
+    One process writes a file; any number read it meanwhile. Started again, it goes on where it
+    stopped, without listing anew while the server still has the history. When the server is gone
+    the file goes on answering, and says how old it is. What other runs synced stays in the file
+    until `vai forget`.
+
+    SIGINT and SIGTERM end it with exit code 0 within three seconds. Secrets are kept only when
+    named, and then without values unless --secret-values is given.
+
+    Examples:
+      vai sync --file prod.db --resources pods,deployments.apps
+      vai sync --file prod.db --resources all --context prod
+      vai sync --file shop.db --resources pods,secrets -n shop,billing -l tier=web
+      vai sync --file prod.db --resources pods --once && vai get pods -A --file prod.db
+
+    Exit codes:
+      0  stopped by a signal; with --once: everything was synced
+      1  error; with --once also: something is unknown or forbidden, the rest was synced
+      2  wrong usage
+    """
+    limit_s = _timeout(timeout, once=once)
+    scopes = _scopes(resources, namespace, selector, field_selector)
+    path = file_of(file, context, kubeconfig)
+    if file is None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (
+        _until_signalled() as stopped,
+        _running(path, scopes, secret_values, kubeconfig, context) as running,
+    ):
+        done = _watch(*running, stopped, once=once, limit_s=limit_s)
+    if once and not stopped.is_set():
+        ctx.exit(_outcome(done, everything=any(one.resource in _ALL for one in scopes)))
+
+
+_ALL: Final = frozenset({"all", "*"})
+
+
+def _timeout(text: str | None, *, once: bool) -> float | None:
+    from vai.config import parse_duration
+    from vai.errors import InvalidRequestError
+
+    if text is None:
+        return None
+    if not once:
+        raise click.UsageError("--timeout goes with --once")
+    try:
+        return parse_duration(text)
+    except InvalidRequestError as error:
+        raise click.BadParameter(str(error), param_hint="'--timeout'") from None
+
+
+def _scopes(resources: str, namespace: str | None, labels: str, fields: str) -> list[Scope]:
+    from vai.store import parse_field_selector, parse_label_selector
+
+    for what, text, check in (
+        ("label selector", labels, parse_label_selector),
+        ("field selector", fields, parse_field_selector),
+    ):
+        try:
+            check(text)
+        except InvalidSelectorError as error:
+            raise selector_failure(what, text, error) from None
+    names = _parts(resources, "--resources")
+    spaces = None if namespace is None else _parts(namespace, "--namespace")
+    return [Scope(name, spaces, labels, fields) for name in names]
+
+
+def _parts(text: str, option: str) -> tuple[str, ...]:
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not all(parts):
+        raise click.BadParameter(f"an empty name in {text!r}", param_hint=f"'{option}'")
+    return parts
+
+
+@contextmanager
+def _until_signalled() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set the event; a second one ends the process at once."""
+    stopped = threading.Event()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stopped.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stopped.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _running(
+    path: Path,
+    scopes: Sequence[Scope],
+    secret_values: bool,
+    kubeconfig: str | None,
+    context: str | None,
+) -> Iterator[tuple[Store, Informer]]:
+    """The file, opened as its writer, and what keeps it current."""
+    from vai.cache.query import wanted_scopes
+    from vai.config import load_settings
+    from vai.store import Store
+
+    settings = load_settings(kubeconfig=kubeconfig, context=context)
+    wanted = wanted_scopes(scopes, secret_values=secret_values)
+    # A second writer is refused, and a wrong file, before `kubernetes` is imported.
+    with Store(path, "writer", live_within=settings.live_within_s) as store:
+        from vai.informer import Informer
+        from vai.kube import connect
+
+        informer = Informer(store, connect(settings), wanted, settings)
+        informer.start()
+        try:
+            yield store, informer
+        finally:
+            informer.stop()
+
+
+def _watch(
+    store: Store,
+    informer: Informer,
+    stopped: threading.Event,
+    *,
+    once: bool,
+    limit_s: float | None,
+) -> Standing:
+    """Report until a signal comes, or, with `once`, until all that can be is synced."""
+    from vai.cli.progress import Reporter
+
+    started = time.monotonic()
+    reporter = Reporter(store.path)
+    try:
+        while True:
+            standing = _standing(store, informer)
+            reporter.show(standing)
+            if stopped.is_set() or (once and standing.synced):
+                break
+            if limit_s is not None and time.monotonic() - started > limit_s:
+                raise Failure(_late(standing, limit_s))
+            stopped.wait(_IDLE_S if standing.synced else _BUSY_S)
+    finally:
+        reporter.close()
+    return standing
+
+
+def _standing(store: Store, informer: Informer) -> Standing:
+    if informer.fatal is not None:
+        raise informer.fatal
+    problems = informer.problems()
+    planned = informer.wait_planned(0)
+    ids = frozenset(informer.scope_ids())
+    scopes = [one for one in store.scopes() if one.id in ids]
+    return Standing(planned, scopes, problems)
+
+
+def _late(standing: Standing, limit_s: float) -> str:
+    reasons = standing.refused
+    reasons |= {str(one): str(one.freshness) for one in standing.scopes if one.state != State.LIVE}
+    listed = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+    return f"not synced within {duration(limit_s)}: {listed or 'the server has not answered yet'}"
+
+
+def _outcome(standing: Standing, *, everything: bool) -> int:
+    """The exit code of `--once`. Of "all", what may not be read is left out, and said."""
+    for name, why in standing.refused.items():
+        warn(f"not synced: {name}: {why}")
+    served = any(one.state is State.LIVE for one in standing.scopes)
+    if standing.problems or not served:
+        return EXIT_ERROR
+    return EXIT_ERROR if standing.refused and not everything else 0
