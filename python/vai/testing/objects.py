@@ -12,7 +12,10 @@ from typing import Any
 
 Json = dict[str, Any]
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# Objects here are trees, so the encoder need not look for cycles (a third of its time).
+_encode = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":")
+).encode
 
 # metav1.ObjectMeta's field order (apimachinery pkg/apis/meta/v1/types.go).
 METADATA_ORDER = (
