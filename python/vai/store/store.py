@@ -254,10 +254,13 @@ class Store:
         field_selector: str = "",
         limit: int = 0,
         after: str = "",
+        cells: bool = False,
     ) -> _core.Rows:
         """The objects of one moment, in key order; see `vai._core.Store.rows`."""
         chosen = None if namespaces is None else list(namespaces)
-        return self._core.rows(resource.name, chosen, label_selector, field_selector, limit, after)
+        return self._core.rows(
+            resource.name, chosen, label_selector, field_selector, limit, after, cells
+        )
 
     def position(self) -> Position:
         """The last commit."""
