@@ -131,20 +131,23 @@ impl Shared {
         board.generation
     }
 
-    /// Changes what is known of a scope; a change of state is written at once.
+    /// Changes what is known of a scope; a change of state and a newer proof are written at once.
     fn tell(&self, scope: i64, change: impl FnOnce(&mut ScopeLive, f64)) {
         let now = live::boottime_s();
         let mut board = self.board.lock();
         let entry = board.live.scopes.entry(scope).or_insert_with(|| ScopeLive::new(now));
-        let before = (entry.state, entry.reason.clone());
+        let before = (entry.state, entry.reason.clone(), entry.proof);
         entry.touched = now;
         change(entry, now);
-        let changed = before != (entry.state, entry.reason.clone());
+        let changed = (before.0, &before.1) != (entry.state, &entry.reason);
+        // On a quiet scope a proof follows `heard` within milliseconds and is the last word for
+        // many seconds: held back by the interval, it would reach readers a whole proof late.
+        let proved = entry.proof.is_some_and(|proof| before.2.is_none_or(|old| proof - old >= LIVE_INTERVAL_S));
         if changed {
             board.generation += 1;
             self.told.notify_all();
         }
-        if changed || now - board.written >= LIVE_INTERVAL_S {
+        if changed || proved || now - board.written >= LIVE_INTERVAL_S {
             write(&mut board, now);
         }
     }
