@@ -1,7 +1,133 @@
-"""A durable, queryable local copy of Kubernetes resources."""
+"""A durable, queryable local copy of Kubernetes resources that says how fresh it is.
+
+```python
+import vai
+
+cache = vai.connect("hub.db", scopes=[vai.Scope("pods", namespace="jhub")])
+cache.wait_synced(timeout=30)
+pods = cache.snapshot("pods")
+
+with vai.open("hub.db") as reader:
+    pod = reader.get("pods", "web-0", namespace="jhub")
+```
+
+Importing it loads neither the `kubernetes` package nor a CLI library; `connect` loads the first
+when there is something to sync. It prints nothing, installs no signal handler and configures no
+logging: what it has to say goes to the logger `vai`.
+"""
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 
+from vai.cache import (
+    TEMPORARY,
+    AsyncCache,
+    AsyncChanges,
+    Cache,
+    Change,
+    Changes,
+    Page,
+    Snapshot,
+    connect,
+    open,  # noqa: A004 - vai.open
+)
+from vai.config import Settings
+from vai.errors import (
+    ClosedError,
+    CorruptError,
+    DiskFullError,
+    ExpiredError,
+    FileError,
+    ForbiddenError,
+    ForkedError,
+    InvalidCursorError,
+    InvalidExpressionError,
+    InvalidRequestError,
+    InvalidSelectorError,
+    NotAVaiFileError,
+    NotFoundError,
+    NotKeptError,
+    NotSyncedError,
+    OfflineError,
+    OtherClusterError,
+    QueryTimeoutError,
+    ReadOnlyError,
+    SchemaTooNewError,
+    StaleError,
+    SyncTimeoutError,
+    UnknownFieldError,
+    UnknownResourceError,
+    VaiError,
+    VaiTimeoutError,
+    WriterRunningError,
+)
+from vai.objects import JsonValue, Object
+from vai.types import (
+    EVERYTHING,
+    Cluster,
+    Freshness,
+    Position,
+    Redaction,
+    Resource,
+    Scope,
+    ScopeStatus,
+    State,
+)
+
+logging.getLogger("vai").addHandler(logging.NullHandler())
+
 __version__ = version("vai-cache")
+
+__all__ = [
+    "EVERYTHING",
+    "TEMPORARY",
+    "AsyncCache",
+    "AsyncChanges",
+    "Cache",
+    "Change",
+    "Changes",
+    "ClosedError",
+    "Cluster",
+    "CorruptError",
+    "DiskFullError",
+    "ExpiredError",
+    "FileError",
+    "ForbiddenError",
+    "ForkedError",
+    "Freshness",
+    "InvalidCursorError",
+    "InvalidExpressionError",
+    "InvalidRequestError",
+    "InvalidSelectorError",
+    "JsonValue",
+    "NotAVaiFileError",
+    "NotFoundError",
+    "NotKeptError",
+    "NotSyncedError",
+    "Object",
+    "OfflineError",
+    "OtherClusterError",
+    "Page",
+    "Position",
+    "QueryTimeoutError",
+    "ReadOnlyError",
+    "Redaction",
+    "Resource",
+    "SchemaTooNewError",
+    "Scope",
+    "ScopeStatus",
+    "Settings",
+    "Snapshot",
+    "StaleError",
+    "State",
+    "SyncTimeoutError",
+    "UnknownFieldError",
+    "UnknownResourceError",
+    "VaiError",
+    "VaiTimeoutError",
+    "WriterRunningError",
+    "connect",
+    "open",
+]

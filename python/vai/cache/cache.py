@@ -55,7 +55,7 @@ class Cache:
 
     @property
     def role(self) -> str:
-        """ "writer" while this process syncs the file, else "reader"."""
+        """What this process is to the file now: ``writer`` while it syncs it, else ``reader``."""
         return "writer" if self._engine.writes else "reader"
 
     @property
@@ -226,6 +226,8 @@ class Cache:
 
         Raises:
             SyncTimeoutError: `.scopes` says why, per scope.
+            UnknownResourceError: the cluster says that it has no such resource.
+            OtherClusterError: the file holds another cluster.
         """
         Synced(self._reads).block(Deadline(timeout))
 

@@ -37,6 +37,7 @@ class History:
         """The next entries; empty if there are none in time, None if the end was reached."""
         if self.closed or self.reads.engine.closed:
             return None
+        self.reads.refuse_never()
         try:
             if self._cursor is None:
                 return self._open_later(timeout_s)
@@ -46,7 +47,7 @@ class History:
 
     def _open_later(self, timeout_s: float) -> list[Change]:
         if not self._open() and timeout_s > 0:
-            self.reads.store.wait_status(self.reads.store.wait_status(-1, 0.0), timeout_s)
+            self.reads.store.wait_status(self.reads.store.wait_status(0, 0.0), timeout_s)
         return []
 
     def _open(self) -> bool:

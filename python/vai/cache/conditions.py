@@ -83,6 +83,8 @@ class Synced(Condition[None]):
 
     def check(self) -> Done[None] | None:
         """Look now."""
+        self.reads.refuse_never()
+        self.reads.refuse_unknown()
         return None if self.reads.unsynced() else Done(None)
 
     def late(self, deadline: Deadline) -> SyncTimeoutError:
@@ -118,6 +120,7 @@ class Until(Condition[Object | None]):
 
     def check(self) -> Done[Object | None] | None:
         """Look now; the predicate is asked only about what it has not seen."""
+        self.reads.refuse_never()
         try:
             # Before the object is read, so that the object can only be newer.
             reached = self._least is None or self._scope_reached(self._least)

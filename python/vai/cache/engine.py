@@ -19,7 +19,6 @@ from typing import Final, Literal, Protocol
 from vai.cache.waits import Waker
 from vai.errors import NotFoundError, VaiError, WriterRunningError
 from vai.store import Store
-from vai.types import Scope
 
 Role = Literal["auto", "writer", "reader"]
 
@@ -38,11 +37,18 @@ class Syncing(Protocol):
     def start(self) -> None:
         """Start to list and watch; returns at once."""
 
-    def stop(self) -> None:
+    def stop(self) -> object:
         """Stop, in under two seconds."""
 
-    def pending(self) -> Mapping[Scope, str]:
-        """The scopes asked for that are not in the file yet, and why; empty when all are."""
+    def wait_planned(self, timeout_s: float | None = None) -> bool:
+        """Whether discovery answered, so that the scopes asked for are in the file."""
+
+    def problems(self) -> Mapping[str, VaiError]:
+        """Why, per scope asked for (as text) that is not being synced."""
+
+    @property
+    def fatal(self) -> VaiError | None:
+        """Why nothing will ever be synced."""
 
 
 #: Makes the informer for a handle that was opened as writer.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from vai.errors import InvalidRequestError, NotKeptError
 from vai.store import parse_field_selector, parse_label_selector
 from vai.types import EVERYTHING, Redaction, Resource, Scope, ScopeStatus, State
+
+if TYPE_CHECKING:
+    from vai.informer.plan import Target
 
 Namespaces = str | Sequence[str] | None
 
@@ -76,13 +80,15 @@ def wanted_scopes(
     return tuple(found)
 
 
-def covers(status: ScopeStatus, resource: Resource, scope: Scope) -> bool:
-    """Whether all that the wanted scope asks for lies in this scope of the file."""
+def covers(status: ScopeStatus, target: Target) -> bool:
+    """Whether all that is asked for lies in this scope of the file."""
     return (
-        status.resource == resource.name
-        and status.namespace in (None, scope.namespace)
-        and status.label_selector in ("", scope.label_selector)
-        and status.field_selector in ("", scope.field_selector)
+        status.resource == target.resource.name
+        and status.namespace in (None, target.namespace)
+        and status.label_selector in ("", target.label_selector)
+        and status.field_selector in ("", target.field_selector)
+        # Metadata is a part of the whole object, not the other way round.
+        and status.redaction in (Redaction.NONE, target.redaction)
     )
 
 

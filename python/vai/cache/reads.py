@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,7 +24,12 @@ from vai.objects import Object
 from vai.store import Rows, Store, parse_field_selector, parse_label_selector
 from vai.types import EVERYTHING, Freshness, Position, Resource, Scope, ScopeStatus
 
+if TYPE_CHECKING:
+    from vai.informer.plan import Target
+
 MaxAge = float | timedelta | None
+
+_NOBODY: Final = "not kept by the process that syncs the file"
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -59,62 +65,75 @@ class Reads:
                 raise
             raise NotSyncedError(f"{error}: {'; '.join(reasons)}") from None
 
-    def pending(self) -> Mapping[Scope, str]:
-        """Scopes that were asked for and are not in the file yet, and why."""
+    def pending(self) -> Mapping[str, str]:
+        """Why, per scope (as text) that was asked for and that nothing syncs yet."""
         syncing = self.engine.syncing
-        return {} if syncing is None else syncing.pending()
+        if syncing is None:
+            return {}
+        problems = syncing.problems()
+        if syncing.wait_planned(0.0):
+            return {name: str(error) for name, error in problems.items()}
+        names = map(str, self.wanted)
+        return {name: str(problems.get(name, "discovery has not answered yet")) for name in names}
+
+    def refuse_never(self) -> None:
+        """Raise what makes every wait for the sync pointless, if anything does."""
+        fatal = None if self.engine.syncing is None else self.engine.syncing.fatal
+        if fatal is not None:
+            raise fatal
+
+    def refuse_unknown(self) -> None:
+        """Raise the UnknownResourceError that fresh discovery gave for a scope, if it did."""
+        syncing = self.engine.syncing
+        if syncing is None or not syncing.wait_planned(0.0):
+            return
+        for error in syncing.problems().values():
+            if isinstance(error, UnknownResourceError):
+                raise error
 
     def may_come(self, resource: Resource | None) -> bool:
         """Whether the resource (None: a name that is unknown so far) is still to be synced."""
-        for scope in self.pending():
-            if resource is None or scope.resource == EVERYTHING:
-                return True
-            if self.known(scope) == resource:
-                return True
-        return False
+        pending = self.pending()
+        waiting = [scope for scope in self.wanted if str(scope) in pending]
+        if resource is None:
+            return bool(waiting)
+        return any(
+            target.resource.name == resource.name
+            for scope in waiting
+            for target in self.targets(scope)
+        )
 
-    def known(self, scope: Scope) -> Resource | None:
-        """The scope's resource, if its name means one by now."""
-        try:
-            return self.store.resolve(scope.resource)
-        except (UnknownResourceError, NotSyncedError):
-            return None
+    def targets(self, scope: Scope) -> list[Target]:
+        """The scopes of the file that a scope asked for means, by what is known of the cluster."""
+        # Not at the top: a process that only reads a file needs none of the sync side.
+        from vai.informer.plan import plan
+
+        return plan([scope], self.store.resources())[0]
 
     def unsynced(self) -> dict[str, str]:
         """Why, per scope that has no whole answer yet."""
         statuses = self.store.scopes()
         if not self.wanted:
-            missing = {
-                str(s): str(s.freshness) for s in statuses if not settled(s, everything=False)
-            }
+            missing = {str(s): str(s.freshness) for s in statuses if not s.complete}
             return missing if statuses else {self.store.path: "never synced"}
         pending = self.pending()
         found: dict[str, str] = {}
         for scope in self.wanted:
-            if scope in pending:
-                found[str(scope)] = pending[scope]
-            elif scope.resource == EVERYTHING:
-                found |= self._all_unsynced(statuses)
-            else:
-                found |= self._one_unsynced(scope, statuses)
+            everything = scope.resource == EVERYTHING
+            targets = self.targets(scope)
+            if not targets:
+                found[str(scope)] = pending.get(str(scope)) or self._unknown(scope)
+            for target in targets:
+                why = _unsettled(target, statuses, everything=everything)
+                if why is not None:
+                    found[str(target)] = why or pending.get(str(scope)) or _NOBODY
         return found
 
-    def _all_unsynced(self, statuses: Sequence[ScopeStatus]) -> dict[str, str]:
-        if not statuses:
-            return {EVERYTHING: "never synced"}
-        return {str(s): str(s.freshness) for s in statuses if not settled(s, everything=True)}
-
-    def _one_unsynced(self, scope: Scope, statuses: Sequence[ScopeStatus]) -> dict[str, str]:
+    def _unknown(self, scope: Scope) -> str:
         try:
-            resource = self.store.resolve(scope.resource)
+            return f"no scope of {self.store.resolve(scope.resource).name}"
         except (UnknownResourceError, NotSyncedError) as error:
-            return {str(scope): str(error)}
-        found = [status for status in statuses if covers(status, resource, scope)]
-        if any(status.complete for status in found):
-            return {}
-        if not found:
-            return {str(scope): "not kept by the process that syncs the file"}
-        return {str(scope): str(found[0].freshness)}
+            return str(error)
 
     def freshness(self, resource: Resource, namespaces: Sequence[str] | None) -> Freshness:
         """How fresh an answer about this would be now."""
@@ -228,6 +247,14 @@ class Reads:
             raise NotSyncedError(
                 f"never synced: {resource.name}", resource=resource.name
             ) from error
+
+
+def _unsettled(target: Target, statuses: Sequence[ScopeStatus], *, everything: bool) -> str | None:
+    """Why a target has no whole answer; None if it has one, empty if no scope covers it."""
+    found = [status for status in statuses if covers(status, target)]
+    if any(settled(status, everything=everything) for status in found):
+        return None
+    return str(found[0].freshness) if found else ""
 
 
 def _refuse_older(freshness: Freshness, max_age: float | timedelta, resource: Resource) -> None:

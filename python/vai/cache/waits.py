@@ -111,7 +111,7 @@ class Waker:
             thread.join(timeout=1.0)
 
     def _run(self) -> None:
-        seq = generation = -1
+        seq = generation = 0
         looked = time.monotonic()
         while self._wanted():
             try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import vai
 from vai.cache import Cache
 from vai.cache.engine import Engine, Role
 from vai.cache.query import wanted_scopes
@@ -150,10 +151,12 @@ def _page(resource: Resource, items: Sequence[Mapping[str, Any]], version: int) 
 class Idle:
     """An informer that syncs nothing by itself and records what became of it."""
 
-    def __init__(self, store: Store, pending: Mapping[Scope, str] | None = None) -> None:
+    def __init__(self, store: Store, problems: Mapping[str, vai.VaiError] | None = None) -> None:
         self.store = store
         self.started = self.stopped = 0
-        self.missing = dict(pending or {})
+        self.planned = problems is None
+        self.missing = dict(problems or {})
+        self.fatal: vai.VaiError | None = None
 
     def start(self) -> None:
         """Count."""
@@ -163,7 +166,11 @@ class Idle:
         """Count."""
         self.stopped += 1
 
-    def pending(self) -> Mapping[Scope, str]:
+    def wait_planned(self, timeout_s: float | None = None) -> bool:  # noqa: ARG002
+        """What the test says."""
+        return self.planned
+
+    def problems(self) -> Mapping[str, vai.VaiError]:
         """What the test says."""
         return self.missing
 
@@ -172,13 +179,13 @@ def cache_of(
     path: Path,
     scopes: Sequence[Scope | str] = ("pods",),
     role: Role = "auto",
-    pending: Mapping[Scope, str] | None = None,
+    problems: Mapping[str, vai.VaiError] | None = None,
 ) -> tuple[Cache, list[Idle]]:
     """A cache as `vai.connect` makes it, with idle informers."""
     made: list[Idle] = []
 
     def connector(store: Store) -> Idle:
-        made.append(Idle(store, pending))
+        made.append(Idle(store, problems))
         return made[-1]
 
     engine = Engine(lambda mode: Store(path, mode), connector, role)

@@ -9,7 +9,6 @@ import pytest
 
 import vai
 from tests.unit.cache.feed import NODES, Feed, cache_of, pod
-from vai.types import Scope
 
 
 def test_changes_come_in_order_with_old_and_new(feed: Feed, cache: vai.Cache) -> None:
@@ -107,8 +106,8 @@ def test_changes_may_be_asked_for_before_discovery(feed: Feed) -> None:
     path = feed.path
     feed.store.put_resources([])
     feed.close()
-    pending = {Scope("pods"): "discovering"}
-    cache, made = cache_of(path, ["pods"], pending=pending)
+    problems: dict[str, vai.VaiError] = {}
+    cache, made = cache_of(path, ["pods"], problems=problems)
     with cache:
         changes = cache.changes("pods")
         threading.Timer(0.2, changes.close).start()

@@ -3,11 +3,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import vai
-from tests.unit.cache.feed import NODES, Feed, cache_of, pod
+from tests.unit.cache.feed import DEPLOYMENTS, NODES, Feed, cache_of, pod
 from vai.types import Scope
 
 
@@ -158,6 +159,7 @@ def test_a_follower_says_that_nobody_keeps_its_scope(feed: Feed) -> None:
 
 def test_everything_that_may_be_read_is_synced(feed: Feed) -> None:
     feed.load()
+    feed.load(resource=DEPLOYMENTS)
     nodes = feed.scope(NODES)
     feed.store.set_state(nodes, vai.State.FORBIDDEN, "nodes: list")
     feed.store.flush()
@@ -172,8 +174,8 @@ def test_reasons_come_from_what_syncs(feed: Feed) -> None:
     path = feed.path
     feed.store.put_resources([])
     feed.close()
-    pending = {Scope("pods"): "connection refused"}
-    with cache_of(path, ["pods"], pending=pending)[0] as cache:
+    problems = {"pods": vai.OfflineError("connection refused")}
+    with cache_of(path, ["pods"], problems=problems)[0] as cache:
         with pytest.raises(vai.SyncTimeoutError, match="pods: connection refused"):
             cache.wait_synced(timeout=0)
         with pytest.raises(vai.NotSyncedError, match="connection refused"):
@@ -185,12 +187,12 @@ def test_reasons_come_from_what_syncs(feed: Feed) -> None:
 def test_what_is_asked_for_and_not_in_the_file_yet_is_not_synced(feed: Feed) -> None:
     path = feed.path
     feed.close()
-    with cache_of(path, ["po"], pending={Scope("po"): "discovering"})[0] as cache:
+    with cache_of(path, ["po"], problems={})[0] as cache:
         with pytest.raises(vai.NotSyncedError):
             cache.snapshot("pods")
         with pytest.raises(vai.NotKeptError):
             cache.snapshot("nodes")
-    cache, _ = cache_of(path, ["*"], pending={Scope("*"): "discovering"})
+    cache, _ = cache_of(path, ["*"], problems={})
     with cache, pytest.raises(vai.NotSyncedError):
         cache.snapshot("nodes")
 
@@ -202,3 +204,31 @@ def test_close_ends_a_wait(feed: Feed, cache: vai.Cache) -> None:
     with pytest.raises(vai.ClosedError):
         cache.wait_for("pods", "shop/none", timeout=30)
     assert time.monotonic() - started < 2
+
+
+def test_an_unknown_resource_is_not_waited_for_once_discovery_answered(tmp_path: Path) -> None:
+    unknown = vai.UnknownResourceError("no podz", nearest=["pods"])
+    cache, made = cache_of(tmp_path / "cluster.db", ["podz"], problems={"podz": unknown})
+    with cache:
+        with pytest.raises(vai.SyncTimeoutError, match="no podz"):
+            cache.wait_synced(timeout=0)
+        made[0].planned = True
+        with pytest.raises(vai.UnknownResourceError, match="no podz"):
+            cache.wait_synced()
+
+
+def test_a_file_of_another_cluster_ends_every_wait(feed: Feed) -> None:
+    feed.load([pod("web-0", 7)])
+    feed.close()
+    cache, made = cache_of(feed.path)
+    with cache:
+        changes = cache.changes("pods")
+        made[0].fatal = vai.OtherClusterError("holds another cluster")
+        for wait in (
+            cache.wait_synced,
+            lambda: cache.wait_for("pods", "shop/none"),
+            lambda: next(changes),
+        ):
+            with pytest.raises(vai.OtherClusterError):
+                wait()
+        assert len(cache.snapshot("pods")) == 1
