@@ -25,7 +25,7 @@ _TWICE: Final = frozenset({"events.events.k8s.io"})
 _CRD_PATH: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NOT_FOUND: Final = 404
 #: Groups of kube-apiserver itself without `.k8s.io` (k8s.io/api); the others end with it, as do
-#: those of some CRDs, which is why `crd_name` only excludes what is surely built in.
+#: those of some CRDs (gateway.networking.k8s.io).
 _BUILT_IN: Final = frozenset({
     "", "apps", "autoscaling", "batch", "extensions", "policy",
     "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
@@ -101,7 +101,7 @@ def definition(transport: Transport, resource: Resource) -> Definition:
     Raises:
         OfflineError, RefusedError: that is not known right now.
     """
-    if resource.group in _BUILT_IN:
+    if is_built_in(resource):
         return Definition()
     rule = Rule(
         api_group="apiextensions.k8s.io",
@@ -125,6 +125,11 @@ def definition(transport: Transport, resource: Resource) -> Definition:
         for field in version.selectable_fields
     )
     return Definition(body=body, selectable_fields=fields)
+
+
+def is_built_in(resource: Resource) -> bool:
+    """Whether the resource is surely kube-apiserver's own, not a CRD."""
+    return resource.group in _BUILT_IN
 
 
 def identify(transport: Transport, known: Cluster | None = None) -> Identity:

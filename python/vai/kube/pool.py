@@ -25,13 +25,17 @@ class Exchange:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self.closed = False
+        self._closed = False
+
+    def is_closed(self) -> bool:
+        """Whether somebody ended it."""
+        return self._closed
 
     def attach(self, sock: socket.socket) -> None:
         """The request went out on this socket."""
         with self._lock:
             self._socket = sock
-            if self.closed:
+            if self._closed:
                 _shut_down(sock)
 
     def limit(self, timeout_s: float) -> None:
@@ -43,7 +47,7 @@ class Exchange:
     def close(self) -> None:
         """Wake whoever waits for its bytes."""
         with self._lock:
-            self.closed = True
+            self._closed = True
             if self._socket is not None:
                 _shut_down(self._socket)
 

@@ -62,13 +62,13 @@ class HttpResponse:
 
     def _read(self) -> Iterator[bytes]:
         stream = self._raw.stream(_CHUNK_BYTES, decode_content=False)
-        while not self._exchange.closed:
+        while not self._exchange.is_closed():
             self._reading = True
             try:
                 chunk = next(stream, None)
             except (HTTPError, OSError, ValueError, AttributeError) as error:
                 # The last two: urllib3 when another thread shut the socket under it.
-                if self._exchange.closed:
+                if self._exchange.is_closed():
                     break
                 self.close()
                 raise offline(error, self._server) from None
@@ -77,7 +77,7 @@ class HttpResponse:
             if chunk is None:
                 self._finish(keep=True)
                 return
-            if chunk and not self._exchange.closed:
+            if chunk and not self._exchange.is_closed():
                 yield chunk
         self._finish(keep=False)
 

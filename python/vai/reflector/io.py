@@ -50,15 +50,16 @@ class Link:
         with self._changed:
             self._changed.notify_all()
 
-    def wait(self, seconds: float, ended: Callable[[], bool], since: int | None = None) -> None:
-        """Sleep until the time has passed, `ended` holds, or the server came back after `since`."""
-        deadline = monotonic() + seconds
+    def wait(self, seconds: float, ended: Callable[[], bool], since: int | None = None) -> bool:
+        """Sleep until the time has passed, `ended` holds, or the server came back after `since`.
+
+        Returns:
+            Whether there was a reason to wake before the time had passed.
+        """
         with self._changed:
-            while not ended() and (since is None or since == self._heard):
-                left = deadline - monotonic()
-                if left <= 0:
-                    return
-                self._changed.wait(left)
+            return self._changed.wait_for(
+                lambda: ended() or (since is not None and since != self._heard), seconds
+            )
 
 
 class Hooks:
@@ -110,6 +111,7 @@ class Io:
     failures: Backoff = field(init=False)
     silences: Backoff = field(init=False)
     _listing: bool = False
+    _beat_s: float = field(init=False)
     _heard: int = 0
 
     def __post_init__(self) -> None:
@@ -121,6 +123,7 @@ class Io:
             known.backoff_base_s, known.offline_cap_s, clock=self.clock, draw=self.draw
         )
         self.proven_at = self.clock()
+        self._beat_s = known.live_within_s / 3
 
     # --- telling the file
 
@@ -131,9 +134,15 @@ class Io:
         """
         if not self.complete and state in {State.STALE, State.CATCHING_UP}:
             state = State.LISTING
-        if self.told != (state, reason):
+        # Requests that `stop` ended say nothing about the server.
+        if self.told != (state, reason) and not self.stopping.is_set():
             self.store.set_state(self.scope, state, reason)
             self.told = (state, reason)
+
+    def tell_again(self) -> None:
+        """The state is still what was told: this thread is alive."""
+        if self.told is not None and not self.stopping.is_set():
+            self.store.set_state(self.scope, *self.told)
 
     def answered(self) -> None:
         """The server sent something about this scope."""
@@ -192,17 +201,27 @@ class Io:
         return max(1, round(longest * (1 - _WATCH_JITTER * self.draw())))
 
     def wait(self, seconds: float, *, offline: bool) -> None:
-        """Sleep; less if stopped, or if another reflector hears the server again."""
+        """Sleep; less if stopped, or if another reflector hears the server again.
+
+        Now and then the state is told again: the file takes a writer that is silent for twice the
+        limit to be hanging.
+        """
         since = self._heard if offline else None
-        self.link.wait(seconds, self.interrupted.is_set, since)
+        deadline = self.clock() + seconds
+        while (left := deadline - self.clock()) > 0 and not self.interrupted.is_set():
+            if not self.link.wait(min(left, self._beat_s), self.interrupted.is_set, since):
+                self.tell_again()
+            else:
+                break
         self._heard = self.link.heard
 
     # --- first lists, a few at a time
 
     def begin_listing(self) -> None:
         """Wait for one of the few places, unless this scope has one."""
-        while not self._listing and not self.stopping.is_set():
+        while not self._listing and not self.interrupted.is_set():
             self._listing = self.first_lists.acquire(timeout=0.2)
+            self.tell_again()
 
     def end_listing(self) -> None:
         """Give the place back, if there is one."""

@@ -125,8 +125,8 @@ def _start(io: Io) -> Phase:
 
 def _relist(phase: Relist, io: Io) -> Phase:
     io.begin_listing()
-    if io.stopping.is_set():
-        return Stopped()
+    if io.interrupted.is_set():
+        return phase
     if not io.gone:
         io.tell(State.CATCHING_UP, f"listing again: {phase.reason}" if phase.reason else "")
     return Page(phase, io.store.begin_list(io.scope), io.boottime_s())
@@ -134,6 +134,8 @@ def _relist(phase: Relist, io: Io) -> Phase:
 
 def _page(phase: Page, io: Io) -> Phase:
     io.begin_listing()
+    if io.interrupted.is_set():
+        return phase
     limit = 0 if phase.why.unpaged else io.settings.page_size
     # A failure up to here leaves the page to be asked for again; one below, the whole list.
     response = io.source.list_page(limit, phase.token)

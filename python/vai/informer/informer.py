@@ -1,0 +1,361 @@
+"""The background of a writer: discovery, identity, and one reflector per scope."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from vai.config import Settings
+from vai.errors import ClosedError, FileError, ForbiddenError, OfflineError, VaiError
+from vai.informer.plan import Target, plan
+from vai.kube import Discovery, Source, Transport
+from vai.kube.discovery import Definition, definition, discover, identify, is_built_in
+from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
+from vai.reflector.backoff import Backoff
+from vai.store import Catalogue, Store, boottime_s, compare_resource_versions, nearest
+from vai.types import Cluster, Resource, Scope, State
+
+_log: Final = logging.getLogger("vai")
+
+#: A whole stop takes less than two seconds; the rest is for the file.
+_STOP_S: Final = 1.5
+#: A resource that is not served yet may come with its CRD.
+_UNKNOWN_AGAIN_S: Final = 30.0
+#: New CRDs join "everything" by themselves: two small requests in ten minutes, as often as
+#: kubectl's disk cache of discovery was renewed until 1.27 (client-go discovery/cached/disk).
+_EVERYTHING_AGAIN_S: Final = 600.0
+#: Reflectors that meet the same 404 together share one discovery.
+_DISCOVERY_SHARED_S: Final = 2.0
+#: Where `vai status` finds why nothing could begin.
+PROBLEM: Final = "sync/problem"
+
+
+class Informer:
+    """Keeps the scopes of a file current until it is stopped.
+
+    Args:
+        store: the file, opened as its writer.
+        transport: to the server; `stop` closes it.
+        scopes: what to keep.
+        settings: times and sizes.
+    """
+
+    def __init__(
+        self, store: Store, transport: Transport, scopes: Sequence[Scope], settings: Settings
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._scopes = tuple(scopes)
+        self._settings = settings
+        self._link = Link()
+        self._first_lists = threading.Semaphore(settings.first_lists)
+        self._lock = threading.Lock()
+        self._reflectors: dict[int, Reflector] = {}
+        self._definitions: dict[str, Definition] = {}
+        self._problems: dict[str, VaiError] = {}
+        self._fatal: VaiError | None = None
+        self._planned = threading.Event()
+        self._stopping = threading.Event()
+        self._again = threading.Event()
+        self._went_back_at: float | None = None
+        self._discovery = _SharedDiscovery(transport)
+        self._backoff = Backoff(
+            settings.backoff_base_s, settings.offline_cap_s, clock=time.monotonic
+        )
+        self._thread = threading.Thread(target=self._run, name="vai-informer", daemon=True)
+
+    # --- life
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """End all threads and requests; takes less than two seconds.
+
+        Returns:
+            Whether all threads ended. One that did not (it waits for a TCP connection, a name or
+            an exec plugin) is a daemon that does nothing more.
+        """
+        self._stopping.set()
+        self._again.set()
+        with self._lock:
+            reflectors = list(self._reflectors.values())
+        for reflector in reflectors:
+            reflector.stop()
+        self._transport.close()
+        self._link.wake()
+        deadline = time.monotonic() + _STOP_S
+        if self._thread.ident is not None:
+            self._thread.join(_STOP_S)
+        ended = [reflector.join(deadline - time.monotonic()) for reflector in reflectors]
+        return all(ended) and not self._thread.is_alive()
+
+    def rediscover(self) -> None:
+        """Ask the server again what it serves; new resources that are wanted join."""
+        self._again.set()
+
+    # --- how it stands
+
+    @property
+    def fatal(self) -> VaiError | None:
+        """Why nothing is synced and never will be: another cluster's file, or a broken one."""
+        return self._fatal
+
+    def problems(self) -> dict[str, VaiError]:
+        """Why, per scope (as text) that has no reflector."""
+        with self._lock:
+            return dict(self._problems)
+
+    def scope_ids(self) -> list[int]:
+        """The scopes of the file that are being synced."""
+        with self._lock:
+            return list(self._reflectors)
+
+    def wait_planned(self, timeout_s: float | None = None) -> bool:
+        """Wait until it is known which scopes there are, or that none will ever be."""
+        return self._planned.wait(timeout_s)
+
+    # --- the background
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._again.clear()
+            wait_s = self._try()
+            if wait_s is None:
+                return
+            self._again.wait(wait_s)
+
+    def _try(self) -> float | None:
+        """One round of identity, discovery and planning; when to do it again, None for never."""
+        try:
+            self._begin()
+        except ClosedError:
+            return None
+        except FileError as error:
+            self._give_up(error)
+            return None
+        except (OfflineError, ForbiddenError, RefusedError) as error:
+            self._not_now(error)
+            return self._backoff.next_s()
+        # Nothing else will start the sync: whatever it is, it is told and tried again.
+        except Exception as error:  # noqa: BLE001
+            _log.exception("sync could not begin, trying again")
+            self._not_now(VaiError(f"{type(error).__name__}: {error}"))
+            return self._backoff.next_s()
+        self._backoff.reset()
+        return _UNKNOWN_AGAIN_S if self.problems() else _EVERYTHING_AGAIN_S
+
+    def _begin(self) -> None:
+        known = self._store.cluster()
+        identity = identify(self._transport, known)
+        self._store.set_cluster(
+            Cluster(
+                uid=identity.uid,
+                verified=identity.verified,
+                server=self._transport.server,
+                namespace=self._transport.access.namespace,
+            )
+        )
+        catalogue = self._discover()
+        targets, unknown = plan(self._scopes, catalogue)
+        self._store.put_resources(self._with_fields(catalogue, targets))
+        for target in targets:
+            self._sync(target)
+        with self._lock:
+            self._problems = dict(unknown)
+        self._planned.set()
+        self._note_problem("")
+
+    def _discover(self) -> Catalogue:
+        """What is served, with what was served before where a part does not answer right now."""
+        recorded = list(self._store.resources())
+        try:
+            found = discover(self._transport)
+        except (ForbiddenError, RefusedError):
+            if not recorded:
+                raise
+            return Catalogue(recorded, nearest)
+        names = {resource.name for resource in found.resources}
+        kept = [
+            resource
+            for resource in recorded
+            if resource.name not in names and resource.api_version in found.failures
+        ]
+        for version, why in found.failures.items():
+            _log.info("discovery of %s failed: %s", version, why)
+        return Catalogue([*found.resources, *kept], nearest)
+
+    def _with_fields(self, catalogue: Catalogue, targets: Iterable[Target]) -> list[Resource]:
+        """The catalogue, with the selectable fields of the CRDs that are synced."""
+        for resource in {target.resource.name: target.resource for target in targets}.values():
+            if resource.name not in self._definitions and not is_built_in(resource):
+                self._define(resource)
+        fields = {
+            name: found.selectable_fields
+            for name, found in self._definitions.items()
+            if found.selectable_fields
+        }
+        return [
+            msgspec.structs.replace(resource, selectable_fields=fields[resource.name])
+            if resource.name in fields
+            else resource
+            for resource in catalogue
+        ]
+
+    def _define(self, resource: Resource) -> None:
+        try:
+            found = definition(self._transport, resource)
+        except (OfflineError, RefusedError) as error:
+            _log.debug("definition of %s: %s", resource.name, error)
+            return
+        self._definitions[resource.name] = found
+        if found.body is not None:
+            self._store.put_document(f"crd/{resource.name}", found.body)
+
+    def _sync(self, target: Target) -> None:
+        scope = self._ensure(target)
+        with self._lock:
+            if scope in self._reflectors or self._stopping.is_set():
+                return
+            reflector = self._reflector(scope, target)
+            self._reflectors[scope] = reflector
+        reflector.start()
+
+    def _ensure(self, target: Target) -> int:
+        return self._store.ensure_scope(
+            target.resource,
+            target.namespace,
+            target.label_selector,
+            target.field_selector,
+            target.redaction,
+        )
+
+    def _reflector(self, scope: int, target: Target) -> Reflector:
+        resource = target.resource
+        known = self._definitions.get(resource.name)
+        is_crd = (known is not None and known.body is not None) or (
+            known is None and self._store.document(f"crd/{resource.name}") is not None
+        )
+        io = Io(
+            source=Source(
+                self._transport,
+                resource,
+                namespace=target.namespace,
+                label_selector=target.label_selector,
+                field_selector=target.field_selector,
+                redaction=target.redaction,
+                table=is_built_in(resource) or not is_crd,
+            ),
+            store=self._store,
+            scope=scope,
+            settings=self._settings,
+            compare=compare_resource_versions,
+            boottime_s=boottime_s,
+            hooks=_Hooks(self, scope, resource),
+            link=self._link,
+            first_lists=self._first_lists,
+        )
+        return Reflector(str(target), io)
+
+    # --- when it can't begin
+
+    def _give_up(self, error: FileError) -> None:
+        self._fatal = error
+        _log.error("sync ended: %s", error)
+        with self._lock:
+            self._problems = {str(scope): error for scope in self._scopes}
+        self._planned.set()
+
+    def _not_now(self, error: VaiError | RefusedError) -> None:
+        """Say why in the file: per scope if its resources are known, else for the whole."""
+        known = error if isinstance(error, VaiError) else VaiError(str(error))
+        if self.scope_ids():
+            # They say themselves how they stand.
+            return
+        state = State.FORBIDDEN if isinstance(error, ForbiddenError) else State.OFFLINE
+        try:
+            catalogue = self._store.resources()
+            targets, _ = plan(self._scopes, catalogue) if len(catalogue) else ([], {})
+            for target in targets:
+                self._store.set_state(self._ensure(target), state, str(error))
+            self._note_problem(str(error))
+        except FileError as second:
+            _log.debug("state not recorded: %s", second)
+        with self._lock:
+            self._problems = {str(scope): known for scope in self._scopes}
+
+    def _note_problem(self, reason: str) -> None:
+        if reason or self._store.document(PROBLEM):
+            self._store.put_document(PROBLEM, reason.encode())
+
+    # --- what reflectors ask
+
+    def is_served(self, resource: Resource) -> bool | None:
+        """Whether the server still serves it; None if that can't be known right now."""
+        found = self._discovery.get()
+        if any(served.name == resource.name for served in found.resources):
+            return True
+        group = f"{resource.group}/"
+        if any(version.startswith(group) for version in found.failures):
+            return None
+        known = self._definitions.get(resource.name)
+        if known is not None and known.body is not None:
+            now = definition(self._transport, resource)
+            return None if now.body is not None else False
+        return False
+
+    def went_back(self, scope: int, resource: Resource, reason: str) -> None:
+        """The server was restored: all resourceVersions of that time count no longer."""
+        known = self._definitions.get(resource.name)
+        alone = not is_built_in(resource) and (known is None or known.body is None)
+        now = time.monotonic()
+        with self._lock:
+            at, limit_s = self._went_back_at, self._settings.live_within_s
+            # An aggregated API has resourceVersions of its own. And of those that notice the same
+            # restore together, only the first one speaks for all.
+            alone = alone or (at is not None and now - at < limit_s)
+            if not alone:
+                self._went_back_at = now
+            others = [] if alone else [r for r in self._reflectors.values() if r.scope != scope]
+        self._store.void_checkpoint(scope if alone else None, reason)
+        for reflector in others:
+            reflector.relist(reason)
+
+
+class _Hooks(Hooks):
+    """Of one reflector."""
+
+    def __init__(self, informer: Informer, scope: int, resource: Resource) -> None:
+        self._informer = informer
+        self._scope = scope
+        self._resource = resource
+
+    def is_served(self) -> bool | None:
+        return self._informer.is_served(self._resource)
+
+    def went_back(self, reason: str) -> None:
+        self._informer.went_back(self._scope, self._resource, reason)
+
+
+class _SharedDiscovery:
+    """Full discovery, for those who ask for it at the same moment."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._found: Discovery | None = None
+        self._at = float("-inf")
+
+    def get(self) -> Discovery:
+        """What is served, at most a moment ago; raises as `discover`."""
+        with self._lock:
+            if self._found is None or time.monotonic() - self._at > _DISCOVERY_SHARED_S:
+                self._found = discover(self._transport)
+                self._at = time.monotonic()
+            return self._found
