@@ -66,6 +66,20 @@ def selector_failure(
     return Failure(f"{what}: {error}\n  {selector}\n  {' ' * at}^")
 
 
+def check_selectors(labels: str, fields: str) -> None:
+    """Raise a Failure with the place where a selector does not parse."""
+    from vai.store import parse_field_selector, parse_label_selector
+
+    for what, text, parse in (
+        ("label selector", labels, parse_label_selector),
+        ("field selector", fields, parse_field_selector),
+    ):
+        try:
+            parse(text)
+        except InvalidSelectorError as error:
+            raise selector_failure(what, text, error) from None
+
+
 def is_terminal(stream: IO[Any]) -> bool:
     """Whether a person looks at the stream in a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"

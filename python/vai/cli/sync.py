@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from vai.cli.command import Command
-from vai.cli.failures import EXIT_ERROR, Failure, selector_failure, warn
+from vai.cli.failures import EXIT_ERROR, Failure, check_selectors, warn
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option
-from vai.errors import ForbiddenError, InvalidSelectorError, UnknownResourceError, VaiError
+from vai.errors import ForbiddenError, UnknownResourceError, VaiError
 from vai.types import Scope, ScopeStatus, State, duration
 
 if TYPE_CHECKING:
@@ -158,16 +158,7 @@ def _timeout(text: str | None, *, once: bool) -> float | None:
 
 
 def _scopes(resources: str, namespace: str | None, labels: str, fields: str) -> list[Scope]:
-    from vai.store import parse_field_selector, parse_label_selector
-
-    for what, text, check in (
-        ("label selector", labels, parse_label_selector),
-        ("field selector", fields, parse_field_selector),
-    ):
-        try:
-            check(text)
-        except InvalidSelectorError as error:
-            raise selector_failure(what, text, error) from None
+    check_selectors(labels, fields)
     names = _parts(resources, "--resources")
     spaces = None if namespace is None else _parts(namespace, "--namespace")
     return [Scope(name, spaces, labels, fields) for name in names]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from vai.cli.app import cli
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Builder:
-    return Builder(tmp_path / "c.db").bind()
+def build(tmp_path: Path) -> Iterator[Builder]:
+    """The file is open for writing while a command reads it, as under `vai sync`."""
+    builder = Builder(tmp_path / "c.db").bind()
+    yield builder
+    builder.close()
 
 
 @pytest.fixture

@@ -89,9 +89,9 @@ class Builder:
         listing.push(json.dumps(body).encode())
         page = listing.end_page()
         listing.publish(page.resource_version)
-        self.store.flush()
         self.store.proven(scope, boottime_s())
         self.store.set_state(scope, State.LIVE)
+        self.store.flush()
         return scope
 
     def table(
