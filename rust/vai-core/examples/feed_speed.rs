@@ -49,27 +49,27 @@ fn run(bytes: usize, chunk_bytes: usize) -> Result<(), FeedError> {
         "response", "MB/s", "objects/s", "objects", "peak MB"
     );
 
-    let items = pods.iter().map(|pod| format!("{pod},")).collect::<String>();
+    let items: Vec<_> = pods.iter().map(|pod| format!("{pod},")).collect();
     let list = Page {
         head: r#"{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":["#,
-        block: items.into_bytes(),
-        tail: "null]}",
+        block: items.concat().into_bytes(),
+        tail: format!("{}]}}", pod(0)),
     };
     list.measure("list", &options(Redaction::None), bytes, chunk_bytes)?;
     list.measure("list, chunks of 1,000 bytes", &options(Redaction::None), bytes / 4, 1_000)?;
     list.measure("list, reduced to metadata", &options(Redaction::Metadata), bytes, chunk_bytes)?;
 
-    let rows = pods
+    let rows: Vec<_> = pods
         .iter()
         .map(|pod| {
             let typed = pod.replacen('{', r#"{"kind":"Pod","apiVersion":"v1","#, 1);
             format!(r#"{{"cells":["web",1,"Running",0,"3d"],"object":{typed}}},"#)
         })
-        .collect::<String>();
+        .collect();
     let table = Page {
         head: r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{},"columnDefinitions":[],"rows":["#,
-        block: rows.into_bytes(),
-        tail: "null]}",
+        block: rows.concat().into_bytes(),
+        tail: format!(r#"{{"cells":[],"object":{}}}]}}"#, pod(0)),
     };
     table.measure("Table", &options(Redaction::None), bytes, chunk_bytes)?;
 
@@ -85,11 +85,11 @@ fn options(redact: Redaction) -> FeedOptions {
     }
 }
 
-/// A page whose items are one block, repeated. The last item is spare: `tail` follows a comma.
+/// A page whose items are one block, repeated, and a last one in the tail.
 struct Page {
     head: &'static str,
     block: Vec<u8>,
-    tail: &'static str,
+    tail: String,
 }
 
 impl Page {
@@ -111,6 +111,8 @@ impl Page {
                 pushed += chunk.len();
             }
         }
+        feed.push(self.tail.as_bytes(), &mut |item| count.add(&item))?;
+        feed.finish()?;
         count.print(name, pushed, started);
         Ok(())
     }
@@ -126,6 +128,7 @@ fn measure_gzip(page: &Page, bytes: usize, chunk_bytes: usize) -> Result<(), Fee
         encoder.write_all(&page.block).map_err(gzip)?;
         length += page.block.len();
     }
+    encoder.write_all(page.tail.as_bytes()).map_err(gzip)?;
     let compressed = encoder.finish().map_err(gzip)?;
     let mut feed = ListFeed::new(&FeedOptions { gzip: true, ..options(Redaction::None) });
     let mut count = Count::default();
@@ -133,18 +136,20 @@ fn measure_gzip(page: &Page, bytes: usize, chunk_bytes: usize) -> Result<(), Fee
     for chunk in compressed.chunks(chunk_bytes) {
         feed.push(chunk, &mut |item| count.add(&item))?;
     }
+    feed.finish()?;
     count.print("list, gzip", length, started);
     Ok(())
 }
 
 fn measure_watch(pods: &[String], bytes: usize, chunk_bytes: usize) -> Result<(), FeedError> {
-    let frames = pods
+    let frames: Vec<_> = pods
         .iter()
         .map(|pod| {
             let typed = pod.replacen('{', r#"{"kind":"Pod","apiVersion":"v1","#, 1);
             format!("{{\"type\":\"MODIFIED\",\"object\":{typed}}}\n")
         })
-        .collect::<String>();
+        .collect();
+    let frames = frames.concat();
     let mut feed = WatchFeed::new(&options(Redaction::None));
     let mut count = Count::default();
     let started = Instant::now();
@@ -158,6 +163,7 @@ fn measure_watch(pods: &[String], bytes: usize, chunk_bytes: usize) -> Result<()
             pushed += chunk.len();
         }
     }
+    feed.finish()?;
     count.print("watch", pushed, started);
     Ok(())
 }

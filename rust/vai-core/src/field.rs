@@ -470,6 +470,7 @@ mod tests {
         // What the schema forbids or leaves out is no value.
         assert_eq!(values(&set, r#"{"spec":{"color":null,"size":{"a":1},"on":[true]}}"#), []);
         assert_eq!(values(&set, r#"{"spec":"blue"}"#), []);
+        assert_eq!(values(&set, r#"{"spec":{"color":"a","color":null}}"#), []);
         assert_eq!(
             values(&set, r#"{"spec":{"color":"a","color":"b"}}"#),
             [("spec.color".to_owned(), text("b"))]

@@ -15,29 +15,33 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// Where the next byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Before the value.
+    Before,
+    /// In the value, outside strings.
+    Outside,
+    /// The same, right behind a line feed.
+    LineStart,
+    InString,
+    /// In a string, right behind a backslash.
+    Escaped,
+}
+
 /// Counts brackets outside strings. For bytes that are a beginning of valid JSON the count is
 /// the nesting, so it finds the exact end; what it finds is parsed afterwards in any case.
 #[derive(Clone, Debug)]
 pub(crate) struct EndFinder {
     depth: u64,
-    begun: bool,
-    in_string: bool,
-    after_backslash: bool,
-    after_line_feed: bool,
+    place: Place,
     /// Whether to look for suspects, as in a stream of lines.
     lines: bool,
 }
 
 impl EndFinder {
     pub(crate) fn new(lines: bool) -> Self {
-        Self {
-            depth: 0,
-            begun: false,
-            in_string: false,
-            after_backslash: false,
-            after_line_feed: false,
-            lines,
-        }
+        Self { depth: 0, place: Place::Before, lines }
     }
 
     /// Begins with a value of which `head` is there and known to be valid so far.
@@ -53,33 +57,43 @@ impl EndFinder {
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Found {
         let mut i = 0;
         while i < bytes.len() {
-            if self.after_backslash {
-                self.after_backslash = false;
-                i += 1;
-            } else if self.in_string {
-                let rest = &bytes[i..];
-                let hit = if self.lines {
-                    memchr3(b'"', b'\\', b'\n', rest)
-                } else {
-                    memchr2(b'"', b'\\', rest)
-                };
-                let Some(at) = hit else { return Found::Nothing };
-                i += at + 1;
-                match rest[at] {
-                    b'\\' => self.after_backslash = true,
-                    b'\n' => return Found::Suspect(i),
-                    _ => {
-                        self.in_string = false;
-                        if self.depth == 0 {
-                            return Found::End(i);
-                        }
-                    }
+            let found = match self.place {
+                Place::Escaped => {
+                    self.place = Place::InString;
+                    i += 1;
+                    continue;
                 }
-            } else {
-                let byte = bytes[i];
-                i += 1;
-                if let found @ (Found::End(_) | Found::Suspect(_)) = self.outside(byte, i) {
-                    return found;
+                Place::InString => {
+                    let Some(at) = self.string_stop(&bytes[i..]) else { return Found::Nothing };
+                    i += at + 1;
+                    self.in_string(bytes[i - 1], i)
+                }
+                Place::Before | Place::Outside | Place::LineStart => {
+                    i += 1;
+                    self.outside(bytes[i - 1], i)
+                }
+            };
+            if found != Found::Nothing {
+                return found;
+            }
+        }
+        Found::Nothing
+    }
+
+    /// The next byte inside a string that matters.
+    fn string_stop(&self, bytes: &[u8]) -> Option<usize> {
+        if self.lines { memchr3(b'"', b'\\', b'\n', bytes) } else { memchr2(b'"', b'\\', bytes) }
+    }
+
+    /// One of those bytes, the `taken`-th of its bytes.
+    fn in_string(&mut self, byte: u8, taken: usize) -> Found {
+        match byte {
+            b'\\' => self.place = Place::Escaped,
+            b'\n' => return Found::Suspect(taken),
+            _ => {
+                self.place = Place::Outside;
+                if self.depth == 0 {
+                    return Found::End(taken);
                 }
             }
         }
@@ -88,16 +102,12 @@ impl EndFinder {
 
     /// One byte outside strings, the `taken`-th of its bytes.
     fn outside(&mut self, byte: u8, taken: usize) -> Found {
-        let after_line_feed = std::mem::replace(&mut self.after_line_feed, byte == b'\n');
+        let place = std::mem::replace(&mut self.place, Place::Outside);
         match byte {
-            b'"' => {
-                self.in_string = true;
-                self.begun = true;
-            }
+            b'"' => self.place = Place::InString,
             b'{' | b'[' => {
                 self.depth += 1;
-                self.begun = true;
-                if byte == b'{' && after_line_feed && self.lines && self.depth > 1 {
+                if self.lines && byte == b'{' && place == Place::LineStart {
                     return Found::Suspect(taken);
                 }
             }
@@ -107,15 +117,19 @@ impl EndFinder {
                 }
                 self.depth -= 1;
             }
-            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => {
-                if self.depth == 0 && self.begun {
-                    return Found::End(taken);
-                }
-                if byte == b'\n' && self.lines {
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' if place == Place::Before => {
+                self.place = Place::Before;
+            }
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' if self.depth == 0 => {
+                return Found::End(taken);
+            }
+            b'\n' => {
+                self.place = Place::LineStart;
+                if self.lines {
                     return Found::Suspect(taken);
                 }
             }
-            _ => self.begun = true,
+            _ => {}
         }
         Found::Nothing
     }

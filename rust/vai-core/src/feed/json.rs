@@ -184,8 +184,8 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// control character. Bits above the first may be wrong, as borrows run upwards.
 #[inline]
 fn special(word: u64) -> u64 {
-    let quote = word ^ (ONES * b'"' as u64);
-    let backslash = word ^ (ONES * b'\\' as u64);
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
     ((quote.wrapping_sub(ONES) & !quote)
         | (backslash.wrapping_sub(ONES) & !backslash)

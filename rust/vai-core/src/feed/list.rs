@@ -1,7 +1,5 @@
 //! Lists and Tables: one page in, its objects out.
 
-use std::borrow::Cow;
-
 use super::ends::{EndFinder, Found};
 use super::gunzip::Gunzip;
 use super::item::{Builder, Fault, check_utf8};
@@ -54,6 +52,13 @@ impl ListFeed {
             Some(gunzip) => gunzip.push(chunk, |bytes| self.page.push(bytes, sink)),
             None => self.page.push(chunk, sink),
         }
+    }
+
+    /// What is known of the page before its end: servers put `metadata` before the objects, so that
+    /// the next page can be asked for while this one is still being read. `None` until it was seen.
+    #[must_use]
+    pub fn head(&self) -> Option<&PageMeta> {
+        (!self.page.meta.resource_version.is_empty()).then_some(&self.page.meta)
     }
 
     /// Says that the response has ended.
@@ -258,7 +263,7 @@ impl Page {
         let (state, taken) = match (self.state, next) {
             (State::Start, b'{') => (State::FirstKey, 1),
             (State::Start, _) => return fault("expected a JSON object"),
-            (State::FirstKey, b'}') | (State::AfterValue, b'}') => (State::End, 1),
+            (State::FirstKey | State::AfterValue, b'}') => (State::End, 1),
             (State::FirstKey | State::Key, _) => self.key(bytes)?,
             (State::Colon(key), b':') => (State::Value(key), 1),
             (State::Colon(_), _) => return fault("expected ':' after a key"),
@@ -422,7 +427,7 @@ impl Page {
 /// Reads a value; `None` if it is no string.
 pub(super) fn string(cursor: &mut Cursor<'_>) -> Read<Option<String>> {
     if cursor.peek()? == b'"' {
-        return Ok(Some(cursor.string()?.decode()).map(Cow::into_owned));
+        return Ok(Some(cursor.string()?.decode().into_owned()));
     }
     cursor.value()?;
     Ok(None)

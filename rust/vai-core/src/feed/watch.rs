@@ -349,7 +349,7 @@ impl Frames {
                 events.push(error_event(&frame[scan.span]));
                 return Ok(());
             }
-            Some("BOOKMARK") => return self.bookmark(frame, scan, events),
+            Some("BOOKMARK") => return self.bookmark(frame, &scan, events),
             _ => return Err("unknown type of event".to_owned()),
         };
         if !scan.is_table() {
@@ -357,7 +357,7 @@ impl Frames {
             events.push(wrap(item));
             return Ok(());
         }
-        let rows = self.table(frame, scan, events)?;
+        let rows = self.table(frame, &scan, events)?;
         if rows.is_empty() {
             return Err("the Table has no row".to_owned());
         }
@@ -369,12 +369,12 @@ impl Frames {
     fn table(
         &self,
         frame: &[u8],
-        table: Scan,
+        table: &Scan,
         events: &mut Vec<Event>,
     ) -> Result<Vec<Item>, String> {
-        columns(frame, &table, events);
+        columns(frame, table, events);
         let mut items = Vec::new();
-        self.each_row(frame, &table, |rows, scan, cells| {
+        self.each_row(frame, table, |rows, scan, cells| {
             items.push(self.builder.item(rows, scan, cells).map_err(|fault| fault.problem)?);
             Ok(())
         })?;
@@ -417,12 +417,12 @@ impl Frames {
     /// Table made of it. The Table carries the version in its own metadata and the annotation in
     /// its row's (`asTable` in apiserver's `endpoints/handlers/response.go`, `ConvertToTable` in
     /// `registry/rest/table.go`).
-    fn bookmark(&self, frame: &[u8], scan: Scan, events: &mut Vec<Event>) -> Result<(), String> {
+    fn bookmark(&self, frame: &[u8], scan: &Scan, events: &mut Vec<Event>) -> Result<(), String> {
         let mut version = scan.resource_version.clone();
         let mut initial_events_end = scan.initial_events_end;
         if scan.is_table() {
-            columns(frame, &scan, events);
-            self.each_row(frame, &scan, |_, row, _| {
+            columns(frame, scan, events);
+            self.each_row(frame, scan, |_, row, _| {
                 initial_events_end |= row.initial_events_end;
                 if version.is_none() {
                     version.clone_from(&row.resource_version);
