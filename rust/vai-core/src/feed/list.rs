@@ -338,24 +338,31 @@ impl Page {
         Ok((State::AfterValue, cursor.pos))
     }
 
-    /// Reads the list's own metadata.
+    /// Reads the list's own metadata. Nothing is kept of it before it is complete: half of it
+    /// would look like a last page.
     fn metadata(&mut self, cursor: &mut Cursor<'_>) -> Read<()> {
-        let meta = &mut self.meta;
         if cursor.peek()? != b'{' {
             return cursor.value().map(drop);
         }
+        let mut version = None;
+        let mut token = None;
+        let mut remaining = None;
         cursor.object(|cursor, key| {
             if key.is(b"resourceVersion") {
-                meta.resource_version = string(cursor)?.unwrap_or_default();
+                version = string(cursor)?;
             } else if key.is(b"continue") {
-                meta.continue_token = string(cursor)?.filter(|token| !token.is_empty());
+                token = string(cursor)?;
             } else if key.is(b"remainingItemCount") {
-                meta.remaining = number(cursor)?;
+                remaining = number(cursor)?;
             } else {
                 cursor.value()?;
             }
             Ok(())
-        })
+        })?;
+        self.meta.resource_version = version.unwrap_or_default();
+        self.meta.continue_token = token.filter(|token| !token.is_empty());
+        self.meta.remaining = remaining;
+        Ok(())
     }
 
     /// Reads one item, or one row.

@@ -91,12 +91,15 @@ fn the_order_of_top_level_keys_does_not_matter() {
 #[test]
 fn the_next_page_is_known_as_soon_as_the_metadata_is_complete() {
     let head = r#"{"kind":"PodList","metadata":{"resourceVersion":"9","continue":"abc"}"#;
-    let mut feed = ListFeed::new(&pods());
-    let mut sink = |_: Item| Ok::<_, FeedError>(());
-    feed.push(&head.as_bytes()[..head.len() - 1], &mut sink).unwrap();
-    assert_eq!(feed.head(), None);
-    feed.push(&head.as_bytes()[head.len() - 1..], &mut sink).unwrap();
-    assert_eq!(feed.head().unwrap().continue_token.as_deref(), Some("abc"));
+    for cut in 0..head.len() {
+        let (first, rest) = head.as_bytes().split_at(cut);
+        let mut feed = ListFeed::new(&pods());
+        let mut sink = |_: Item| Ok::<_, FeedError>(());
+        feed.push(first, &mut sink).unwrap();
+        assert_eq!(feed.head(), None, "half of it would look like a last page: cut at {cut}");
+        feed.push(rest, &mut sink).unwrap();
+        assert_eq!(feed.head().unwrap().continue_token.as_deref(), Some("abc"));
+    }
 }
 
 #[test]
