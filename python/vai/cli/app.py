@@ -63,7 +63,10 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except Exception as error:
-            raise failure_of(error) or error from error
+            failure = failure_of(error)
+            if failure is not None:
+                raise failure from error
+            raise
 
 
 @click.command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -26,6 +28,9 @@ class Screen:
         if not self.console.is_terminal:
             # Lines of a log are not cut at a width that nobody has.
             self.console.width = max(self.console.width, 120)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks must not end the story.
+            sys.stdout.reconfigure(errors="replace")
         self._check, self._cross, self._dot = self._signs()
         self._steps = 0
 

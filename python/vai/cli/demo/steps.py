@@ -14,7 +14,7 @@ from vai.cache import open as open_cache
 from vai.cli.demo.children import addresses, start_simulator, start_sync, vai
 from vai.cli.demo.stage import Stage, StepError, versions_of
 from vai.cli.status import megabytes
-from vai.errors import NotFoundError
+from vai.errors import NotAVaiFileError, NotFoundError
 from vai.testing.control import Control
 from vai.types import State
 
@@ -239,7 +239,8 @@ def _start(stage: Stage) -> None:
 def _opened(stage: Stage) -> Any:
     try:
         return open_cache(stage.file)
-    except NotFoundError:
+    except (NotFoundError, NotAVaiFileError):
+        # Not there yet, or just being created.
         return None
 
 
@@ -251,7 +252,7 @@ def _show(stage: Stage, *arguments: str) -> None:
         raise StepError(f"vai {arguments[0]} ended with {code}: {' '.join(said)}")
     head = output[: _SHOWN_LINES + 1]
     more = len(output) - len(head)
-    stage.screen.output([*said, *head, *([f"… and {more:,} more"] if more else [])])
+    stage.screen.output([*said, *head, *([f"... and {more:,} more"] if more else [])])
 
 
 def _bytes(stage: Stage, labels: str, fields: str, limit: int | None) -> int:
