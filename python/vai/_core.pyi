@@ -113,8 +113,6 @@ class ListPage:
     def continue_token(self) -> str: ...  # "" on the last page
     @property
     def remaining(self) -> int | None: ...
-    @property
-    def items(self) -> int: ...
 
 @final
 class Listing:
@@ -125,13 +123,16 @@ class Listing:
     """
 
     def begin_page(self, gzip: bool = False) -> None: ...
-    def push(self, chunk: Buffer) -> int:
-        """Feed response bytes. Returns the objects taken from this page so far.
+    def push(self, chunk: Buffer) -> None:
+        """Queue response bytes; they are taken apart on another thread.
 
-        Raises vai.errors.VaiError for a page that is malformed or is a Status; `.details` then
-        has `kind` = "malformed" | "status" and, for a Status, `code`, `reason` and `message`.
+        Raises vai.errors.VaiError for a page (this one or one before) that is malformed or is a
+        Status; `.details` then has `kind` = "malformed" | "status" and, for a Status, `code`,
+        `reason` and `message`. `end_page`, `plan` and `publish` raise it as well.
         """
-    def end_page(self) -> ListPage: ...
+    def end_page(self) -> ListPage:
+        """The response has ended. Returns as soon as the page's head is known, so that the next
+        page can be asked for while this one's objects are still being read."""
     def plan(self) -> tuple[int, int, int]:
         """(unchanged, changed, removed): what `publish` would do. Objects, counted."""
     def publish(self, resource_version: str) -> tuple[int, int, int]:

@@ -106,6 +106,7 @@ class Io:
     told: tuple[State, str] | None = None
     response: Response | None = None
     bookmarks_seen: bool = False
+    silent_watches: int = 0
     proven_at: float = 0.0
     listed_at: float | None = None
     failures: Backoff = field(init=False)
@@ -150,6 +151,7 @@ class Io:
         if self.was(State.OFFLINE):
             self.silences.reset()
             self.tell(State.CATCHING_UP)
+            self.listed_at = None
             self.link.back()
 
     def was(self, *states: State) -> bool:
@@ -190,6 +192,10 @@ class Io:
             return next(chunks, None)
         finally:
             self.response = None
+
+    def awaits_bookmark(self, patience: int) -> bool:
+        """Whether it is still open if the server sends any for this resource."""
+        return not self.bookmarks_seen and self.silent_watches < patience
 
     # --- time
 

@@ -43,6 +43,8 @@ _NOT_SERVED: Final = "the server serves the resource no longer"
 #: How often a resource without bookmarks may be listed to prove it: then it is `live` for one
 #: tenth of the time, and costs one list in five minutes (at the default limit).
 _PROOF_LIST_EVERY: Final = 10
+#: A bookmark comes with every quick watch of a resource that gets any; two without are no accident.
+_SILENT_WATCHES: Final = 2
 #: Only one object at most is in it; etcd takes none above 1.5 MiB (--max-request-bytes).
 _ONE_OBJECT_BYTES: Final = 4 << 20
 
@@ -162,14 +164,14 @@ def _take_page(phase: Page, response: Response, io: Io) -> Phase:
     if io.interrupted.is_set():
         # The page is not whole, though nothing failed.
         return release(phase)
+    # Its objects are still being taken apart: what is wrong with them is told by a later call.
     page = phase.listing.end_page()
-    objects = phase.objects + page.items
     if page.continue_token:
-        return replace(phase, token=page.continue_token, objects=objects)
-    return Publish(phase.why, phase.listing, phase.asked_s, page.resource_version, objects)
+        return replace(phase, token=page.continue_token)
+    return Publish(phase.why, phase.listing, phase.asked_s, page.resource_version)
 
 
-def _bad_page(phase: Page, error: VaiError, io: Io) -> Phase:
+def _bad_page(phase: Page | Publish, error: VaiError, io: Io) -> Phase:
     """A page that is malformed, or a Status under a 200."""
     if error.details["kind"] == "status":
         said = msgspec.convert(error.details, Refusal, strict=False)
@@ -179,13 +181,21 @@ def _bad_page(phase: Page, error: VaiError, io: Io) -> Phase:
 
 
 def _publish(phase: Publish, io: Io) -> Phase:
+    try:
+        plan = phase.listing.plan()
+    except VaiError as error:
+        if "kind" not in error.details:
+            raise
+        phase.listing.abort()
+        return _bad_page(phase, error, io)
     if not phase.resource_version:
         phase.listing.abort()
         io.tell(State.STALE, "malformed list: it has no resourceVersion")
         return Wait(phase.why, io.failures.next_s())
-    if not phase.why.confirming and _removes_most(phase, io) and not _is_confirmed(phase, io):
+    empty = plan[0] + plan[1] == 0
+    if not phase.why.confirming and _removes_most(plan, io) and not (empty and _is_empty(io)):
         phase.listing.abort()
-        return replace(phase.why, confirming=phase.objects > 0)
+        return replace(phase.why, confirming=not empty)
     phase.listing.publish(phase.resource_version)
     io.complete, io.gone, io.listed_at = True, False, io.clock()
     # The list was a quorum read: complete as of the moment that it was asked for.
@@ -193,23 +203,21 @@ def _publish(phase: Publish, io: Io) -> Phase:
     return Open(phase.resource_version)
 
 
-def _removes_most(phase: Publish, io: Io) -> bool:
+def _removes_most(plan: tuple[int, int, int], io: Io) -> bool:
     """Whether the list empties a scope that had objects, or removes more than half of them.
 
     Such a list may come from a server that has lost its sight (an aggregated API whose backend
     is away), so it is confirmed by another request before it counts.
     """
-    removed = phase.listing.plan()[2]
+    unchanged, changed, removed = plan
     if not removed:
         return False
     before = next((found.objects for found in io.store.scopes() if found.id == io.scope), 0)
-    return phase.objects == 0 or removed * 2 > before
+    return unchanged + changed == 0 or removed * 2 > before
 
 
-def _is_confirmed(phase: Publish, io: Io) -> bool:
+def _is_empty(io: Io) -> bool:
     """Ask once more, for one object: none, as of a quorum, settles an empty list."""
-    if phase.objects:
-        return False
     with io.source.list_page(1) as response:
         body = drain(response.chunks(), _ONE_OBJECT_BYTES)
         few = msgspec.json.decode(gzip.decompress(body) if response.gzip else body, type=_Few)
@@ -245,12 +253,18 @@ def _went_back(newest: str, position: str, io: Io) -> bool:
 
 
 def _wants_list(phase: Probe, io: Io) -> bool:
-    """Whether nothing but a list can prove the scope, and it is time for one."""
-    if not phase.proofs or io.bookmarks_seen:
+    """Whether nothing but a list can prove the scope, and it is time for one.
+
+    kube-apiserver sends no bookmarks for what it does not cache (events, by default), unless etcd
+    is told to (--watch-progress-notify-interval). Then a quiet scope is proven by a list: once
+    after each start and each outage, and now and then.
+    """
+    if io.bookmarks_seen or io.awaits_bookmark(_SILENT_WATCHES) or not phase.proofs:
         return False
+    if io.listed_at is None:
+        return True
     now, limit_s = io.clock(), io.settings.live_within_s
-    listed_long_ago = io.listed_at is None or now - io.listed_at > limit_s * _PROOF_LIST_EVERY
-    return now - io.proven_at > limit_s and listed_long_ago
+    return now - io.proven_at > limit_s and now - io.listed_at > limit_s * _PROOF_LIST_EVERY
 
 
 def _open(phase: Open, io: Io) -> Phase:
@@ -310,6 +324,9 @@ def _ended(phase: Stream, io: Io) -> Phase:
         # Inside a frame: the connection was cut. What came before it is whole and counts.
     if not phase.events and io.clock() - phase.opened_s < _SHORT_S:
         return Wait(Probe(phase.position, phase.proofs), io.failures.next_s())
+    if phase.quick and phase.proofs and io.awaits_bookmark(_SILENT_WATCHES):
+        io.silent_watches += 1
+        return Probe(phase.position, phase.proofs)
     if phase.quick:
         return Open(phase.position, phase.proofs)
     return Probe(phase.position, phase.proofs)

@@ -57,7 +57,6 @@ class Page:
     listing: Listing
     asked_s: float
     token: str = ""
-    objects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,6 @@ class Publish:
     listing: Listing
     asked_s: float
     resource_version: str
-    objects: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,4 +92,3 @@ impl Changes {
         py.detach(|| self.0.lock().seq())
     }
 }
-

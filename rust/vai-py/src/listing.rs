@@ -13,7 +13,6 @@ pub(crate) struct ListPage {
     resource_version: String,
     continue_token: String,
     remaining: Option<u64>,
-    items: u64,
 }
 
 impl From<PageMeta> for ListPage {
@@ -22,7 +21,6 @@ impl From<PageMeta> for ListPage {
             resource_version: meta.resource_version,
             continue_token: meta.continue_token.unwrap_or_default(),
             remaining: meta.remaining,
-            items: meta.items,
         }
     }
 }
@@ -41,9 +39,9 @@ impl Listing {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut store::Listing) -> Result<T> + Send,
+        work: impl FnOnce(&store::Listing) -> Result<T> + Send,
     ) -> PyResult<T> {
-        py.detach(|| work(self.0.lock().as_mut().ok_or_else(ended)?)).py()
+        py.detach(|| work(self.0.lock().as_ref().ok_or_else(ended)?)).py()
     }
 
     fn end<T: Send>(
@@ -63,14 +61,11 @@ fn ended() -> Error {
 impl Listing {
     #[pyo3(signature = (gzip=false))]
     fn begin_page(&self, py: Python<'_>, gzip: bool) -> PyResult<()> {
-        self.with(py, |listing| {
-            listing.begin_page(gzip);
-            Ok(())
-        })
+        self.with(py, |listing| listing.begin_page(gzip))
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
-    fn push(&self, py: Python<'_>, chunk: Chunk<'_>) -> PyResult<u64> {
+    fn push(&self, py: Python<'_>, chunk: Chunk<'_>) -> PyResult<()> {
         let bytes = chunk.as_slice();
         self.with(py, |listing| listing.push(bytes))
     }

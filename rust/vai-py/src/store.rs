@@ -30,7 +30,8 @@ pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
 
 /// Rare structured values cross as JSON.
 fn json<'py, T: Serialize>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyBytes>> {
-    let text = serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let text =
+        serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(PyBytes::new(py, &text))
 }
 

@@ -11,8 +11,8 @@ use super::prepare::{Derived, Prepared};
 use super::state::State;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::field::FieldSet;
 use crate::feed::json::Cursor;
+use crate::field::FieldSet;
 use crate::object::{Scan, Wanted};
 use crate::redact::Redaction;
 use crate::rv;
@@ -162,7 +162,13 @@ impl Writer<'_> {
         Ok(id)
     }
 
-    fn replace(&mut self, scope: i64, row: &Prepared, old: Existing, origin: Origin) -> Result<i64> {
+    fn replace(
+        &mut self,
+        scope: i64,
+        row: &Prepared,
+        old: Existing,
+        origin: Origin,
+    ) -> Result<i64> {
         let resource = self.state.scope(scope)?.resource;
         if old.derived != row.derived_hash {
             let before = self.derived_of(resource, old.seq)?;
@@ -303,7 +309,9 @@ impl Writer<'_> {
         for (name, value) in without(&new.labels, &old.labels) {
             let field = self.state.field_id(self.db, resource, false, name)?;
             self.db
-                .prepare_cached("INSERT OR IGNORE INTO term (field, value, object) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO term (field, value, object) VALUES (?1, ?2, ?3)",
+                )?
                 .execute(params![field, value, id])?;
         }
         for (name, value) in without(&old.fields, &new.fields) {
@@ -315,7 +323,9 @@ impl Writer<'_> {
         for (name, value) in without(&new.fields, &old.fields) {
             let field = self.state.field_id(self.db, resource, true, name)?;
             self.db
-                .prepare_cached("INSERT OR IGNORE INTO ord (field, value, object) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO ord (field, value, object) VALUES (?1, ?2, ?3)",
+                )?
                 .execute(params![field, value, id])?;
         }
         self.change_owners(id, old, new)
@@ -327,9 +337,7 @@ impl Writer<'_> {
                 .prepare_cached("DELETE FROM owner WHERE uid = ?1 AND object = ?2")?
                 .execute(params![owner.0, id])?;
         }
-        for (uid, kind, name, controller) in
-            without(&new.owners, &old.owners)
-        {
+        for (uid, kind, name, controller) in without(&new.owners, &old.owners) {
             self.db
                 .prepare_cached(
                     "INSERT OR REPLACE INTO owner (uid, object, kind, name, controller)

@@ -80,6 +80,5 @@ fn checkpoint(connection: &Connection, wal_bytes: u64) {
         ("PASSIVE", Duration::ZERO)
     };
     let _ = connection.busy_timeout(wait);
-    let _ = connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+    let _ = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
 }

@@ -51,7 +51,12 @@ pub(super) struct Now<'a> {
 /// A reflector that waits out a backoff tells so more often than this; see `Settings` in Python.
 const SILENCE_FACTOR: f64 = 2.0;
 
-pub(super) fn judge(scope: i64, recorded: &Recorded, live: Option<&Live>, now: &Now<'_>) -> Freshness {
+pub(super) fn judge(
+    scope: i64,
+    recorded: &Recorded,
+    live: Option<&Live>,
+    now: &Now<'_>,
+) -> Freshness {
     let same_boot = live.filter(|live| live.boot == now.boot);
     let entry = same_boot.and_then(|live| live.scopes.get(&scope));
     let since = |moment: f64| (now.boottime_s - moment).max(0.0);
@@ -84,7 +89,8 @@ fn state(
     age_s: Option<f64>,
 ) -> (State, String) {
     if now.holder == Holder::Nobody {
-        let who = live.map_or_else(|| "no process".to_owned(), |live| format!("process {}", live.pid));
+        let who =
+            live.map_or_else(|| "no process".to_owned(), |live| format!("process {}", live.pid));
         return absent_writer(recorded, entry, &format!("{who} no longer writes this file"));
     }
     let Some(entry) = entry else {
@@ -92,7 +98,11 @@ fn state(
     };
     let silence = (now.boottime_s - entry.touched).max(0.0);
     if silence > now.limit_s * SILENCE_FACTOR {
-        return absent_writer(recorded, Some(entry), &format!("the writer has told nothing for {silence:.0}s"));
+        return absent_writer(
+            recorded,
+            Some(entry),
+            &format!("the writer has told nothing for {silence:.0}s"),
+        );
     }
     if !recorded.published {
         return match entry.state {
@@ -111,7 +121,9 @@ fn state(
         // A relist under way: what is there is the last good state.
         Reported::Listing => (State::Stale, or(&entry.reason, "listing again")),
         Reported::CatchingUp => (State::CatchingUp, entry.reason.clone()),
-        Reported::Stale => (State::Stale, or(&entry.reason, recorded.void_reason.as_deref().unwrap_or_default())),
+        Reported::Stale => {
+            (State::Stale, or(&entry.reason, recorded.void_reason.as_deref().unwrap_or_default()))
+        }
         Reported::Offline => (State::Offline, entry.reason.clone()),
         Reported::Forbidden => (State::Forbidden, entry.reason.clone()),
         Reported::Gone => (State::Gone, entry.reason.clone()),

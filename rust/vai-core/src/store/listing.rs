@@ -12,17 +12,12 @@ use roaring::RoaringBitmap;
 use rusqlite::params;
 
 use super::apply::{Origin, Writer};
-use super::prepare::{Prepared, prepare};
+use super::intake::{Deliver, Intake};
+use super::prepare::Prepared;
 use super::writer::Job;
 use super::{Inner, scopes};
-use crate::codec::{self, Encoder};
 use crate::error::{Error, Result};
-use crate::feed::{FeedOptions, Item, ListFeed, PageMeta};
-
-/// Objects of one job: with pods of 5 KB about 100 KB of compressed bodies.
-const BATCH_OBJECTS: usize = 256;
-/// Large objects make smaller batches.
-const BATCH_BYTES: usize = 1024 * 1024;
+use crate::feed::PageMeta;
 
 /// What the writer's thread knows of the list so far.
 #[derive(Default)]
@@ -53,23 +48,10 @@ pub struct Published {
 pub struct Listing {
     inner: Arc<Inner>,
     scope: i64,
-    resource: i64,
     number: u64,
     first: bool,
-    options: FeedOptions,
-    page: Option<(ListFeed, u64)>,
-    batch: Batch,
+    intake: Intake,
     session: Arc<Mutex<Session>>,
-}
-
-/// Objects on their way to the writer, and the samples for a dictionary before there is one.
-struct Batch {
-    encoder: Encoder,
-    rows: Vec<Prepared>,
-    bytes: usize,
-    /// `None` once the resource has its dictionary or must not have one.
-    waiting: Option<Vec<Item>>,
-    waiting_bytes: usize,
 }
 
 impl Listing {
@@ -83,60 +65,34 @@ impl Listing {
         })?;
         inner.shared.trust(scope);
         let (resource, options) = inner.feed_options(scope)?;
-        let codec = &inner.shared.codec;
-        let batch = Batch {
-            encoder: codec.encoder(resource),
-            rows: Vec::new(),
-            bytes: 0,
-            waiting: (!sensitive && !codec.has_own(resource)).then(Vec::new),
-            waiting_bytes: 0,
-        };
-        Ok(Self {
-            inner,
-            scope,
-            resource,
-            number,
-            first,
-            options,
-            page: None,
-            batch,
-            session: Arc::default(),
-        })
+        let session = Arc::default();
+        let deliver = deliver(Arc::clone(&inner), scope, number, first, Arc::clone(&session));
+        let intake = Intake::spawn(Arc::clone(&inner), resource, options, sensitive, deliver)?;
+        Ok(Self { inner, scope, number, first, intake, session })
     }
 
-    pub fn begin_page(&mut self, gzip: bool) {
-        let options = FeedOptions { gzip, ..self.options.clone() };
-        self.page = Some((ListFeed::new(&options), 0));
-    }
-
-    /// Takes response bytes; returns the objects of this page so far.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<u64> {
+    /// A response follows; `gzip` says how it is encoded.
+    pub fn begin_page(&self, gzip: bool) -> Result<()> {
         self.check()?;
-        let Some((mut feed, mut items)) = self.page.take() else {
-            return Err(Error::Invalid("no page was begun".into()));
-        };
-        let outcome = feed.push(chunk, &mut |item| {
-            items += 1;
-            self.take(item)
-        });
-        self.page = Some((feed, items));
-        outcome.map(|()| items)
+        self.intake.begin_page(gzip)
     }
 
-    pub fn end_page(&mut self) -> Result<PageMeta> {
-        let Some((feed, _)) = self.page.take() else {
-            return Err(Error::Invalid("no page was begun".into()));
-        };
-        let meta = feed.finish()?;
-        self.send()?;
-        if let Some(columns) = &meta.columns {
-            self.inner.put_columns(self.resource, columns)?;
-        }
-        Ok(meta)
+    /// Takes response bytes.
+    ///
+    /// They are taken apart on another thread: an error is that of any page pushed so far.
+    pub fn push(&self, chunk: &[u8]) -> Result<()> {
+        self.check()?;
+        self.intake.push(chunk)
+    }
+
+    /// The response has ended. Returns once the page's head is known: its `items` may be too few.
+    pub fn end_page(&self) -> Result<PageMeta> {
+        self.check()?;
+        self.intake.end_page()
     }
 
     /// What publishing would do; waits until all pages are staged.
-    pub fn plan(&mut self) -> Result<Plan> {
+    pub fn plan(&self) -> Result<Plan> {
         self.settle()?;
         let (scope, session) = (self.scope, Arc::clone(&self.session));
         self.inner.writer()?.call(move |writer| {
@@ -152,7 +108,7 @@ impl Listing {
     }
 
     /// Makes the list the scope's state; returns once that is durable.
-    pub fn publish(mut self, resource_version: &str) -> Result<Published> {
+    pub fn publish(self, resource_version: &str) -> Result<Published> {
         self.settle()?;
         let (scope, number, first) = (self.scope, self.number, self.first);
         let session = Arc::clone(&self.session);
@@ -179,56 +135,29 @@ impl Listing {
         self.session.lock().failed.clone().map_or(Ok(()), Err)
     }
 
-    fn take(&mut self, item: Item) -> Result<()> {
-        match &mut self.batch.waiting {
-            Some(waiting) => {
-                self.batch.waiting_bytes += item.body.len();
-                waiting.push(item);
-                if self.batch.waiting_bytes >= codec::MAX_SAMPLE_BYTES {
-                    self.train()?;
-                }
-                Ok(())
-            }
-            None => self.prepare(item),
-        }
+    /// All that was pushed is with the writer and durable.
+    fn settle(&self) -> Result<()> {
+        self.intake.settle()?;
+        self.inner.flush()?;
+        self.check()
     }
+}
 
-    fn prepare(&mut self, item: Item) -> Result<()> {
-        let row = prepare(item, &self.options.fields, &mut self.batch.encoder)?;
-        self.batch.bytes += row.body.len();
-        self.batch.rows.push(row);
-        if self.batch.rows.len() >= BATCH_OBJECTS || self.batch.bytes >= BATCH_BYTES {
-            self.send()?;
-        }
-        Ok(())
-    }
-
-    /// Makes the resource's dictionary of the objects that waited for it, if they are enough.
-    fn train(&mut self) -> Result<()> {
-        let Some(waiting) = self.batch.waiting.take() else { return Ok(()) };
-        self.batch.waiting_bytes = 0;
-        if waiting.len() >= codec::MIN_SAMPLES {
-            self.inner.train(self.resource, &waiting)?;
-            self.batch.encoder = self.inner.shared.codec.encoder(self.resource);
-        }
-        waiting.into_iter().try_for_each(|item| self.prepare(item))
-    }
-
-    /// Hands the gathered rows to the writer.
-    fn send(&mut self) -> Result<()> {
-        if self.batch.rows.is_empty() {
-            return Ok(());
-        }
-        let rows = std::mem::take(&mut self.batch.rows);
-        let bytes = std::mem::take(&mut self.batch.bytes);
-        let (scope, number, first) = (self.scope, self.number, self.first);
-        let session = Arc::clone(&self.session);
-        let failed = Arc::clone(&self.session);
-        let shared = Arc::clone(&self.inner.shared);
-        self.inner.writer()?.send(Job {
+/// Prepared rows become jobs of the writer.
+fn deliver(
+    inner: Arc<Inner>,
+    scope: i64,
+    number: u64,
+    first: bool,
+    session: Arc<Mutex<Session>>,
+) -> Deliver {
+    Box::new(move |rows, bytes| {
+        let (noted, failed) = (Arc::clone(&session), Arc::clone(&session));
+        let shared = Arc::clone(&inner.shared);
+        inner.writer()?.send(Job {
             work: Some(Box::new(move |writer| {
                 check_number(writer, scope, number)?;
-                stage(writer, scope, first, &rows, &mut session.lock())
+                stage(writer, scope, first, &rows, &mut noted.lock())
             })),
             done: Box::new(move |outcome| {
                 if let Err(error) = outcome {
@@ -239,15 +168,7 @@ impl Listing {
             bytes,
             alone: false,
         })
-    }
-
-    /// All that was pushed is with the writer and durable.
-    fn settle(&mut self) -> Result<()> {
-        self.train()?;
-        self.send()?;
-        self.inner.flush()?;
-        self.check()
-    }
+    })
 }
 
 fn check_number(writer: &mut Writer<'_>, scope: i64, number: u64) -> Result<()> {
@@ -353,7 +274,9 @@ fn apply_stage(writer: &mut Writer<'_>, scope: i64) -> Result<u64> {
             )?;
             let mut rows = statement.query(params![scope, last])?;
             match rows.next()? {
-                Some(row) => Some((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?)),
+                Some(row) => {
+                    Some((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))
+                }
                 None => None,
             }
         };

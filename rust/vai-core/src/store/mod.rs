@@ -3,6 +3,7 @@
 mod apply;
 mod checkpointer;
 mod freshness;
+mod intake;
 mod listing;
 mod prepare;
 mod prune;
@@ -158,7 +159,8 @@ impl Store {
     /// (resourceVersion to resume from, whether a relist is needed)
     pub fn checkpoint(&self, scope: i64) -> Result<(Option<String>, bool)> {
         let rows = self.inner.read(|db| scopes::scopes(db, None))?;
-        let row = rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
+        let row =
+            rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
         let relist = !row.published || row.void_reason.is_some();
         Ok((row.rv.filter(|_| row.published), relist))
     }
@@ -276,10 +278,12 @@ impl Store {
         if self.inner.writer.is_some() {
             return self.inner.shared.wait_seq(seq, timeout);
         }
-        self.inner.poll(timeout, || {
-            let now = self.position()?.1;
-            Ok((now > seq).then_some(now))
-        })?.map_or_else(|| self.position().map(|(_, now)| now), Ok)
+        self.inner
+            .poll(timeout, || {
+                let now = self.position()?.1;
+                Ok((now > seq).then_some(now))
+            })?
+            .map_or_else(|| self.position().map(|(_, now)| now), Ok)
     }
 
     /// Waits until something was told of a scope after `generation`.
@@ -313,7 +317,9 @@ impl Inner {
     fn writer(&self) -> Result<&WriterHandle> {
         self.check()?;
         self.writer.as_ref().ok_or_else(|| {
-            Error::ReadOnly("this handle only reads; open the file as its writer to change it".into())
+            Error::ReadOnly(
+                "this handle only reads; open the file as its writer to change it".into(),
+            )
         })
     }
 
@@ -417,7 +423,8 @@ impl Inner {
     /// The resource of a scope, and how its responses are read.
     fn feed_options(&self, scope: i64) -> Result<(i64, FeedOptions)> {
         let rows = self.read(|db| scopes::scopes(db, None))?;
-        let row = rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
+        let row =
+            rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
         let fields = Arc::new(row.info.fields());
         self.fields.write().insert(row.resource, Arc::clone(&fields));
         let options = FeedOptions {
@@ -432,7 +439,11 @@ impl Inner {
     }
 
     /// For readers of another process's commits.
-    fn poll<T>(&self, timeout: Duration, look: impl Fn() -> Result<Option<T>>) -> Result<Option<T>> {
+    fn poll<T>(
+        &self,
+        timeout: Duration,
+        look: impl Fn() -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let end = std::time::Instant::now() + timeout;
         loop {
             self.check()?;
@@ -476,8 +487,7 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     begin_epoch(&mut connection)?;
     connection.execute("DELETE FROM stage", [])?;
     let state = state::State::load(&connection)?;
-    let shared =
-        Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
+    let shared = Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
     shared.committed(state.epoch, state.seq);
     shared.attach(LiveFile::create(&files.live)?)?;
     let fields = Fields::default();
@@ -539,11 +549,10 @@ fn begin_epoch(connection: &mut Connection) -> Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let (epoch, seq, clean): (i64, i64, bool) = transaction.query_row(
-        "SELECT epoch, seq, clean FROM meta WHERE id = 1",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
+    let (epoch, seq, clean): (i64, i64, bool) =
+        transaction.query_row("SELECT epoch, seq, clean FROM meta WHERE id = 1", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
     if !clean || epoch == 0 {
         transaction.execute(
             "INSERT OR REPLACE INTO epoch (epoch, last_seq) VALUES (?1, ?2)",
@@ -588,4 +597,3 @@ fn live_generation(files: &Files) -> u64 {
     let nanos = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
     nanos.cast_unsigned()
 }
-

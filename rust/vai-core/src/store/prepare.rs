@@ -53,8 +53,7 @@ impl Derived {
             .into_iter()
             .filter_map(|(index, value)| Some((set.label(index)?.to_owned(), value.into())))
             .collect();
-        let owners =
-            owners.into_iter().map(|o| (o.uid, o.kind, o.name, o.controller)).collect();
+        let owners = owners.into_iter().map(|o| (o.uid, o.kind, o.name, o.controller)).collect();
         Self { labels, fields, owners }
     }
 

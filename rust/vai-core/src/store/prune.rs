@@ -55,11 +55,7 @@ pub(super) fn due(state: &State, db: &Connection, budget: Budget) -> Option<Task
         return Some(Task { scope: *largest.0, before_ms: i64::MIN, excess_bytes: excess });
     }
     state.scopes.iter().filter(|(_, scope)| scope.history_bytes > 0).find_map(|(id, scope)| {
-        let age = if scope.brief_history {
-            BRIEF_MS.min(budget.age_ms)
-        } else {
-            budget.age_ms
-        };
+        let age = if scope.brief_history { BRIEF_MS.min(budget.age_ms) } else { budget.age_ms };
         let before_ms = now - age;
         let oldest = oldest_ms(db, *id, scope.floor).ok()??;
         (oldest < before_ms).then_some(Task { scope: *id, before_ms, excess_bytes: 0 })

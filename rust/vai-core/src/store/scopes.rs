@@ -113,7 +113,8 @@ impl ScopeRow {
             text.push_str(" in ");
             text.push_str(namespace);
         }
-        for (what, selector) in [("labels", &self.label_selector), ("fields", &self.field_selector)] {
+        for (what, selector) in [("labels", &self.label_selector), ("fields", &self.field_selector)]
+        {
             if !selector.is_empty() {
                 text.push_str(&format!(" with {what} {selector}"));
             }
@@ -205,7 +206,12 @@ pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> 
                  ON CONFLICT (grp, plural) DO UPDATE
                  SET served = 1, rank = excluded.rank, info = excluded.info",
             )?
-            .execute(params![resource.group, resource.plural, i64::try_from(rank).unwrap_or(0), info])?;
+            .execute(params![
+                resource.group,
+                resource.plural,
+                i64::try_from(rank).unwrap_or(0),
+                info
+            ])?;
     }
     Ok(())
 }
@@ -224,7 +230,8 @@ pub(super) fn resources(db: &Connection) -> Result<Vec<(i64, Resource)>> {
 }
 
 fn parse_info(text: &str) -> Result<Resource> {
-    serde_json::from_str(text).map_err(|error| Error::Corrupt(format!("a recorded resource: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Error::Corrupt(format!("a recorded resource: {error}")))
 }
 
 /// A recorded resource by `plural` or `plural.group`.
@@ -285,7 +292,10 @@ pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<Scope
 }
 
 /// The id of a scope, made if it is new.
-pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<(i64, i64, Arc<FieldSet>)> {
+pub(super) fn ensure(
+    writer: &mut Writer<'_>,
+    spec: &ScopeSpec,
+) -> Result<(i64, i64, Arc<FieldSet>)> {
     let (resource, info) = resource_named(writer.db, &spec.resource)?;
     if spec.namespace.is_some() && !info.namespaced {
         return Err(Error::Invalid(format!(
@@ -337,7 +347,8 @@ fn purge_values(writer: &mut Writer<'_>, resource: i64) -> Result<()> {
 
 /// Deletes a scope with all that belongs to it. Returns its objects, counted.
 pub(super) fn forget(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
-    let known = writer.db.query_row("SELECT objects FROM scope WHERE id = ?1", [scope], |row| row.get(0));
+    let known =
+        writer.db.query_row("SELECT objects FROM scope WHERE id = ?1", [scope], |row| row.get(0));
     let objects = known
         .optional()?
         .ok_or_else(|| Error::Invalid(format!("scope {scope} is not in the file")))?;

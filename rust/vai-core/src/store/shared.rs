@@ -142,7 +142,9 @@ impl Shared {
         let changed = (before.0, &before.1) != (entry.state, &entry.reason);
         // On a quiet scope a proof follows `heard` within milliseconds and is the last word for
         // many seconds: held back by the interval, it would reach readers a whole proof late.
-        let proved = entry.proof.is_some_and(|proof| before.2.is_none_or(|old| proof - old >= LIVE_INTERVAL_S));
+        let proved = entry
+            .proof
+            .is_some_and(|proof| before.2.is_none_or(|old| proof - old >= LIVE_INTERVAL_S));
         if changed {
             board.generation += 1;
             self.told.notify_all();

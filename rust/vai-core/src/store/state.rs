@@ -138,9 +138,9 @@ impl State {
     }
 
     pub(crate) fn scope(&mut self, id: i64) -> Result<&mut ScopeState> {
-        self.scopes
-            .get_mut(&id)
-            .ok_or_else(|| Error::Invalid(format!("scope {id} is not in the file; it was forgotten")))
+        self.scopes.get_mut(&id).ok_or_else(|| {
+            Error::Invalid(format!("scope {id} is not in the file; it was forgotten"))
+        })
     }
 
     pub(crate) fn next_seq(&mut self) -> i64 {
@@ -226,8 +226,10 @@ fn find_or_make_field(db: &Connection, resource: i64, is_field: bool, name: &str
                 .execute(params![resource, is_field, name])?;
             let id = db.last_insert_rowid();
             // Its rows are written in the transactions of their objects, so it is complete.
-            db.prepare_cached("INSERT INTO field_state (field, ready, position) VALUES (?1, 1, 0)")?
-                .execute([id])?;
+            db.prepare_cached(
+                "INSERT INTO field_state (field, ready, position) VALUES (?1, 1, 0)",
+            )?
+            .execute([id])?;
             Ok(id)
         }
         Err(error) => Err(error.into()),

@@ -13,9 +13,9 @@ use super::apply::{Origin, Writer};
 use super::prepare::{Prepared, prepare};
 use super::writer::Job;
 use super::{Inner, scopes};
+use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 use crate::feed::{Event, FeedOptions, Item, WatchFeed};
-use crate::db::live::unix_ms;
 
 /// Storage decision: checkpoints that cover no rows coalesce to 30 s.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
@@ -122,8 +122,7 @@ impl Watching {
         encoder: &mut Option<crate::codec::Encoder>,
     ) -> Result<Prepared> {
         self.resource_version.clone_from(&item.resource_version);
-        let encoder =
-            encoder.get_or_insert_with(|| self.inner.shared.codec.encoder(self.resource));
+        let encoder = encoder.get_or_insert_with(|| self.inner.shared.codec.encoder(self.resource));
         prepare(item, &self.options.fields, encoder)
     }
 

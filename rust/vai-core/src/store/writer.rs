@@ -172,7 +172,8 @@ impl Thread {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) {
-        let (work, done): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job.done)).unzip();
+        let (work, done): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.work, job.done)).unzip();
         let mut work = work.into_iter().flatten().peekable();
         let outcome = if work.peek().is_some() {
             self.last_commit = Some(Instant::now());
@@ -221,7 +222,9 @@ impl Thread {
     fn tidy(&mut self) {
         self.setup.shared.checkpointer.look();
         let budget = self.setup.history;
-        if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE) && !prune::over(&self.setup.state, budget) {
+        if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE)
+            && !prune::over(&self.setup.state, budget)
+        {
             return;
         }
         self.last_tidy = Some(Instant::now());
@@ -234,6 +237,7 @@ impl Thread {
     fn close(&mut self) {
         let db = &self.setup.connection;
         // Everything is committed; an unclean mark only costs readers their old positions.
-        let _ = db.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET clean = 1 WHERE id = 1");
+        let _ =
+            db.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET clean = 1 WHERE id = 1");
     }
 }

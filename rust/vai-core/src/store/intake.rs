@@ -1,0 +1,265 @@
+//! The inside of a list: pages are taken apart, compressed and handed to the writer, on a thread of
+//! their own, so that the network is never waited for with work to do, nor the other way round.
+
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Inner;
+use super::prepare::{Prepared, prepare};
+use crate::codec::{self, Encoder};
+use crate::error::{Error, Result};
+use crate::feed::{FeedOptions, Item, ListFeed, PageMeta};
+
+/// Objects of one job for the writer: with pods of 5 KB about 100 KB of compressed bodies.
+const BATCH_OBJECTS: usize = 256;
+/// Large objects make smaller batches.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Response bytes that wait to be taken apart; half of the feed's share of the memory.
+const QUEUED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where prepared rows go.
+pub(super) type Deliver = Box<dyn FnMut(Vec<Prepared>, usize) -> Result<()> + Send>;
+
+enum Step {
+    Begin { gzip: bool },
+    Chunk(Vec<u8>),
+    End,
+    Settle,
+}
+
+#[derive(Default)]
+struct Progress {
+    queued_bytes: usize,
+    /// Pages begun, and what is known of the last one.
+    begun: u64,
+    head: Option<PageMeta>,
+    settled: bool,
+    failed: Option<Error>,
+}
+
+#[derive(Default)]
+struct Desk {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+}
+
+impl Desk {
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock());
+        self.changed.notify_all();
+    }
+
+    /// Waits until `ready` gives something or the intake has failed.
+    fn wait<T>(&self, mut ready: impl FnMut(&mut Progress) -> Option<T>) -> Result<T> {
+        let mut progress = self.progress.lock();
+        loop {
+            if let Some(error) = &progress.failed {
+                return Err(error.clone());
+            }
+            if let Some(found) = ready(&mut progress) {
+                return Ok(found);
+            }
+            self.changed.wait(&mut progress);
+        }
+    }
+}
+
+/// The intake as the list sees it. Dropping it ends its thread.
+pub(super) struct Intake {
+    steps: crossbeam_channel::Sender<Step>,
+    desk: Arc<Desk>,
+}
+
+impl Intake {
+    pub(super) fn spawn(
+        inner: Arc<Inner>,
+        resource: i64,
+        options: FeedOptions,
+        sensitive: bool,
+        deliver: Deliver,
+    ) -> Result<Self> {
+        let (steps, receiver) = crossbeam_channel::unbounded();
+        let desk = Arc::new(Desk::default());
+        let mut worker = Worker::new(inner, resource, options, sensitive, deliver);
+        let told = Arc::clone(&desk);
+        std::thread::Builder::new()
+            .name("vai-list".into())
+            .spawn(move || {
+                for step in receiver {
+                    if let Err(error) = worker.take(step, &told) {
+                        told.update(|progress| progress.failed = Some(error));
+                        return;
+                    }
+                }
+            })
+            .map_err(Error::internal)?;
+        Ok(Self { steps, desk })
+    }
+
+    pub(super) fn begin_page(&self, gzip: bool) -> Result<()> {
+        self.desk.update(|progress| {
+            progress.begun += 1;
+            progress.head = None;
+        });
+        self.send(Step::Begin { gzip })
+    }
+
+    /// Queues response bytes; waits while too many are queued.
+    pub(super) fn push(&self, chunk: &[u8]) -> Result<()> {
+        self.desk.wait(|progress| {
+            if progress.begun == 0 {
+                return Some(Err(Error::Invalid("no page was begun".into())));
+            }
+            let fits =
+                progress.queued_bytes == 0 || progress.queued_bytes + chunk.len() <= QUEUED_BYTES;
+            fits.then(|| {
+                progress.queued_bytes += chunk.len();
+                Ok(())
+            })
+        })??;
+        self.send(Step::Chunk(chunk.to_vec()))
+    }
+
+    /// The response has ended. Returns as soon as the page's head is known; what may still be wrong
+    /// with its objects is told by the next call.
+    pub(super) fn end_page(&self) -> Result<PageMeta> {
+        self.send(Step::End)?;
+        self.desk.wait(|progress| progress.head.clone())
+    }
+
+    /// Waits until everything was handed to the writer.
+    pub(super) fn settle(&self) -> Result<()> {
+        self.desk.update(|progress| progress.settled = false);
+        self.send(Step::Settle)?;
+        self.desk.wait(|progress| progress.settled.then_some(()))
+    }
+
+    fn send(&self, step: Step) -> Result<()> {
+        // The thread has ended only if it failed, and said why.
+        self.steps.send(step).or_else(|_| self.desk.wait(|_| None::<()>))
+    }
+}
+
+struct Worker {
+    inner: Arc<Inner>,
+    resource: i64,
+    options: FeedOptions,
+    deliver: Deliver,
+    feed: Option<ListFeed>,
+    batch: Batch,
+}
+
+/// Objects on their way to the writer, and the samples for a dictionary before there is one.
+struct Batch {
+    encoder: Encoder,
+    rows: Vec<Prepared>,
+    bytes: usize,
+    /// `None` once the resource has its dictionary or must not have one.
+    waiting: Option<Vec<Item>>,
+    waiting_bytes: usize,
+}
+
+impl Worker {
+    fn new(
+        inner: Arc<Inner>,
+        resource: i64,
+        options: FeedOptions,
+        sensitive: bool,
+        deliver: Deliver,
+    ) -> Self {
+        let codec = &inner.shared.codec;
+        let batch = Batch {
+            encoder: codec.encoder(resource),
+            rows: Vec::new(),
+            bytes: 0,
+            waiting: (!sensitive && !codec.has_own(resource)).then(Vec::new),
+            waiting_bytes: 0,
+        };
+        Self { inner, resource, options, deliver, feed: None, batch }
+    }
+
+    fn take(&mut self, step: Step, desk: &Desk) -> Result<()> {
+        match step {
+            Step::Begin { gzip } => {
+                let options = FeedOptions { gzip, ..self.options.clone() };
+                self.feed = Some(ListFeed::new(&options));
+                Ok(())
+            }
+            Step::Chunk(bytes) => self.chunk(&bytes, desk),
+            Step::End => self.end_page(desk),
+            Step::Settle => {
+                self.train()?;
+                self.send()?;
+                desk.update(|progress| progress.settled = true);
+                Ok(())
+            }
+        }
+    }
+
+    fn chunk(&mut self, bytes: &[u8], desk: &Desk) -> Result<()> {
+        let Some(mut feed) = self.feed.take() else { return Ok(()) };
+        feed.push(bytes, &mut |item| self.item(item))?;
+        let head = feed.head().cloned();
+        self.feed = Some(feed);
+        desk.update(|progress| {
+            progress.queued_bytes -= bytes.len();
+            progress.head = head;
+        });
+        Ok(())
+    }
+
+    fn end_page(&mut self, desk: &Desk) -> Result<()> {
+        let Some(feed) = self.feed.take() else { return Ok(()) };
+        let meta = feed.finish()?;
+        if let Some(columns) = &meta.columns {
+            self.inner.put_columns(self.resource, columns)?;
+        }
+        desk.update(|progress| progress.head = Some(meta));
+        Ok(())
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        match &mut self.batch.waiting {
+            Some(waiting) => {
+                self.batch.waiting_bytes += item.body.len();
+                waiting.push(item);
+                if self.batch.waiting_bytes >= codec::MAX_SAMPLE_BYTES {
+                    self.train()?;
+                }
+                Ok(())
+            }
+            None => self.prepare(item),
+        }
+    }
+
+    fn prepare(&mut self, item: Item) -> Result<()> {
+        let row = prepare(item, &self.options.fields, &mut self.batch.encoder)?;
+        self.batch.bytes += row.body.len();
+        self.batch.rows.push(row);
+        if self.batch.rows.len() >= BATCH_OBJECTS || self.batch.bytes >= BATCH_BYTES {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the resource's dictionary of the objects that waited for it, if they are enough.
+    fn train(&mut self) -> Result<()> {
+        let Some(waiting) = self.batch.waiting.take() else { return Ok(()) };
+        self.batch.waiting_bytes = 0;
+        if waiting.len() >= codec::MIN_SAMPLES {
+            self.inner.train(self.resource, &waiting)?;
+            self.batch.encoder = self.inner.shared.codec.encoder(self.resource);
+        }
+        waiting.into_iter().try_for_each(|item| self.prepare(item))
+    }
+
+    /// Hands the gathered rows over.
+    fn send(&mut self) -> Result<()> {
+        if self.batch.rows.is_empty() {
+            return Ok(());
+        }
+        let rows = std::mem::take(&mut self.batch.rows);
+        (self.deliver)(rows, std::mem::take(&mut self.batch.bytes))
+    }
+}
