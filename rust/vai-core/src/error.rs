@@ -29,7 +29,9 @@ pub enum Error {
     NotKept { message: String, scopes: Vec<String> },
     #[error("{message}")]
     Expired { message: String, oldest_seq: i64 },
-    #[error("the query passed its deadline of {0:.1} s and was interrupted; narrow it or raise query_timeout_s")]
+    #[error(
+        "the query passed its deadline of {0:.1} s and was interrupted; narrow it or raise query_timeout_s"
+    )]
     QueryTimeout(f64),
     #[error("{message}")]
     WriterRunning { message: String, pid: Option<i32> },
@@ -45,7 +47,9 @@ pub enum Error {
     DiskFull(String),
     #[error("{0}")]
     ReadOnly(String),
-    #[error("this file was opened by process {opened_by}, but is used by its forked child {child}; open it again after the fork (with gunicorn: in a post_fork hook, or without --preload)")]
+    #[error(
+        "this file was opened by process {opened_by}, but is used by its forked child {child}; open it again after the fork (with gunicorn: in a post_fork hook, or without --preload)"
+    )]
     Forked { opened_by: u32, child: u32 },
     #[error("the file is closed")]
     Closed,
@@ -69,7 +73,9 @@ impl Error {
                 format!("{at}: no space left on the device; free some, nothing committed is lost"),
             ),
             std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-                Self::ReadOnly(format!("{at}: {error}; choose a file in a folder that you can write"))
+                Self::ReadOnly(format!(
+                    "{at}: {error}; choose a file in a folder that you can write"
+                ))
             }
             std::io::ErrorKind::NotFound => Self::NotFound(format!("{at}: no such file or folder")),
             _ => Self::Internal(format!("{at}: {error}")),

@@ -45,7 +45,9 @@ impl Store {
                 let kept = scopes::scopes(db, Some(id))?;
                 if kept.is_empty() {
                     return Err(Error::NotKept {
-                        message: format!("{name}: not kept in this file, so it has no history here"),
+                        message: format!(
+                            "{name}: not kept in this file, so it has no history here"
+                        ),
                         scopes: Vec::new(),
                     });
                 }
@@ -155,7 +157,8 @@ fn read_scope(
          WHERE v.scope = ?1 AND v.seq > ?2 ORDER BY v.seq LIMIT ?3",
     )?;
     let after = after.max(scope.floor);
-    let mut rows = statement.query(params![scope.id, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut rows =
+        statement.query(params![scope.id, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
     while let Some(row) = rows.next()? {
         let op = Op::from_number(row.get(1)?);
         let flags: i64 = row.get(2)?;

@@ -122,7 +122,8 @@ fn open_entry<'a>(
     create: bool,
 ) -> Result<&'a mut Entry> {
     let path = &files.lock;
-    let replaced = entries.get(path).is_some_and(|entry| entry.handles == 0 && !same(&entry.file, path));
+    let replaced =
+        entries.get(path).is_some_and(|entry| entry.handles == 0 && !same(&entry.file, path));
     if replaced {
         // No handle is open, so nobody's lock is lost with the old descriptor.
         entries.remove(path);

@@ -92,10 +92,8 @@ enum Header {
 /// Never while this process has the file open: closing any descriptor of it drops `SQLite`'s locks.
 fn read_header(path: &Path) -> Result<Header> {
     let mut head = [0_u8; 100];
-    let mut file = OpenOptions::new()
-        .read(true)
-        .open(path)
-        .map_err(|error| Error::io(path, &error))?;
+    let mut file =
+        OpenOptions::new().read(true).open(path).map_err(|error| Error::io(path, &error))?;
     let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
     if !metadata.is_file() {
         return Err(Error::NotAVaiFile(format!("{}: not a regular file", path.display())));
@@ -104,7 +102,8 @@ fn read_header(path: &Path) -> Result<Header> {
         return Ok(Header::Empty);
     }
     let whole = file.read_exact(&mut head).is_ok();
-    let number = |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let number =
+        |at: usize| i32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     if !whole || !head.starts_with(b"SQLite format 3\0") || number(68) != schema::APPLICATION_ID {
         return Err(Error::NotAVaiFile(format!(
             "{}: not a vai cluster file; it was not touched. Choose another path",

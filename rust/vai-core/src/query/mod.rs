@@ -44,7 +44,9 @@ impl Store {
         let found = self.inner.read(|db| {
             let (id, info) = scopes::resource_named(db, resource)?;
             if info.namespaced && namespace.is_none() {
-                return Err(Error::Invalid(format!("{resource} is namespaced; name the namespace")));
+                return Err(Error::Invalid(format!(
+                    "{resource} is namespaced; name the namespace"
+                )));
             }
             let all = scopes::scopes(db, Some(id))?;
             let row = newest(db, id, &key, &all)?;

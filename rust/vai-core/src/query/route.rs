@@ -125,11 +125,8 @@ pub(super) fn prove_absent(
 
 fn not_kept(info: &Resource, all: &[ScopeRow], what: &str) -> Error {
     let scopes: Vec<String> = all.iter().map(ScopeRow::describe).collect();
-    let kept = if scopes.is_empty() {
-        format!("nothing of {}", info.name())
-    } else {
-        scopes.join("; ")
-    };
+    let kept =
+        if scopes.is_empty() { format!("nothing of {}", info.name()) } else { scopes.join("; ") };
     Error::NotKept {
         message: format!("{what}: not kept in this file, so nothing is known of it (kept: {kept})"),
         scopes,

@@ -41,9 +41,7 @@ impl Raw {
 
     /// Versions that can't be compared: the row that was written later.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
-        rv::compare(&self.rv, &other.rv)
-            .unwrap_or_else(|| self.seq.cmp(&other.seq))
-            .is_gt()
+        rv::compare(&self.rv, &other.rv).unwrap_or_else(|| self.seq.cmp(&other.seq)).is_gt()
     }
 
     pub(super) fn into_row(self, inner: Arc<Inner>) -> Row {
@@ -188,7 +186,12 @@ impl Rows {
     }
 
     /// A Kubernetes List of the rows. Bodies are copied, not parsed.
-    pub fn list_json(&self, kind: &str, api_version: &str, continue_token: &str) -> Result<Vec<u8>> {
+    pub fn list_json(
+        &self,
+        kind: &str,
+        api_version: &str,
+        continue_token: &str,
+    ) -> Result<Vec<u8>> {
         let mut meta = serde_json::Map::new();
         meta.insert("resourceVersion".into(), self.resource_version().into());
         if !continue_token.is_empty() {
@@ -227,11 +230,8 @@ pub(super) fn read(
     }
     let wanted = if query.limit == 0 { usize::MAX } else { query.limit };
     let more = rows.len() > wanted;
-    let total = if more || !query.after.is_empty() {
-        count(db, sources, filter)?
-    } else {
-        rows.len()
-    };
+    let total =
+        if more || !query.after.is_empty() { count(db, sources, filter)? } else { rows.len() };
     rows.truncate(wanted);
     let mut scopes: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
     scopes.dedup();

@@ -52,7 +52,9 @@ impl Filter {
             requirement.values.iter().map(|value| Value::from(value.clone())).collect();
         let marks = vec!["?"; values.len()].join(", ");
         match requirement.op {
-            Op::Equals | Op::In => self.member("term", field, &format!("t.value IN ({marks})"), values, true),
+            Op::Equals | Op::In => {
+                self.member("term", field, &format!("t.value IN ({marks})"), values, true)
+            }
             // A missing key matches: labels.Requirement.Matches in apimachinery.
             Op::NotEquals | Op::NotIn => {
                 self.member("term", field, &format!("t.value IN ({marks})"), values, false);
@@ -151,8 +153,8 @@ fn number(text: &str) -> Value {
 
 /// The id of a label key or field; -1, which no row has, where none was ever written.
 fn field_id(db: &Connection, resource: i64, is_field: bool, name: &str) -> Result<i64> {
-    let mut statement = db
-        .prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = ?2 AND name = ?3")?;
+    let mut statement =
+        db.prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = ?2 AND name = ?3")?;
     let found = statement.query_row(params![resource, is_field, name], |row| row.get(0));
     Ok(found.optional()?.unwrap_or(-1))
 }
