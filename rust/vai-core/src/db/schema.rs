@@ -78,7 +78,6 @@ CREATE TABLE object (
     size INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX object_scope_key ON object (scope, key);
-CREATE INDEX object_resource_key ON object (resource, key);
 
 -- The change log is the body store. `prev` is the version that this one superseded; it goes when
 -- the floor passes this one. A delete carries the last body.
