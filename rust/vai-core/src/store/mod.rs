@@ -144,16 +144,12 @@ impl Store {
     }
 
     pub fn ensure_scope(&self, spec: ScopeSpec) -> Result<i64> {
-        let (id, resource, fields, purged) = self.inner.writer()?.call(move |writer| {
-            let before = writer.state.scopes.len();
-            let (id, resource, fields) = scopes::ensure(writer, &spec)?;
-            Ok((id, resource, fields, writer.state.scopes.len() < before))
-        })?;
-        if purged {
+        let found = self.inner.writer()?.call(move |writer| scopes::ensure(writer, &spec))?;
+        if found.purged {
             self.truncate_wal()?;
         }
-        self.inner.fields.write().insert(resource, fields);
-        Ok(id)
+        self.inner.fields.write().insert(found.resource, found.fields);
+        Ok(found.id)
     }
 
     /// (resourceVersion to resume from, whether a relist is needed)
@@ -257,7 +253,11 @@ impl Store {
                 _ => Error::io(&files.main, &error),
             })?;
         let outcome = self.inner.read_within(None, |db| {
-            db.execute("VACUUM INTO ?1", [files.main.to_string_lossy()])?;
+            // It writes the target only, but `query_only` does not tell one file from another.
+            db.pragma_update(None, "query_only", false)?;
+            let made = db.execute("VACUUM INTO ?1", [files.main.to_string_lossy()]);
+            db.pragma_update(None, "query_only", true)?;
+            made?;
             Ok(())
         });
         if outcome.is_err() {

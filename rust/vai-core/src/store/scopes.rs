@@ -291,11 +291,17 @@ pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<Scope
     Ok(found)
 }
 
+/// What [`ensure`] found or made.
+pub(super) struct Ensured {
+    pub(super) id: i64,
+    pub(super) resource: i64,
+    pub(super) fields: Arc<FieldSet>,
+    /// Whether values were deleted, which are in the WAL until it is truncated.
+    pub(super) purged: bool,
+}
+
 /// The id of a scope, made if it is new.
-pub(super) fn ensure(
-    writer: &mut Writer<'_>,
-    spec: &ScopeSpec,
-) -> Result<(i64, i64, Arc<FieldSet>)> {
+pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<Ensured> {
     let (resource, info) = resource_named(writer.db, &spec.resource)?;
     if spec.namespace.is_some() && !info.namespaced {
         return Err(Error::Invalid(format!(
@@ -304,16 +310,17 @@ pub(super) fn ensure(
         )));
     }
     let fields = Arc::new(info.fields());
+    // Not only for a new scope: the one without values may be older than the one with them.
+    let purged = spec.redaction == Redaction::Metadata
+        && is_sensitive(&info.group, &info.plural)
+        && purge_values(writer, resource, spec.namespace.as_deref())?;
     let identity = spec.identity();
     let found = writer
         .db
         .query_row("SELECT id FROM scope WHERE identity = ?1", [&identity], |row| row.get(0))
         .optional()?;
     if let Some(id) = found {
-        return Ok((id, resource, fields));
-    }
-    if spec.redaction == Redaction::Metadata && is_sensitive(&info.group, &info.plural) {
-        purge_values(writer, resource)?;
+        return Ok(Ensured { id, resource, fields, purged });
     }
     writer.db.execute(
         "INSERT INTO scope (identity, resource, namespace, label_selector, field_selector,
@@ -332,17 +339,24 @@ pub(super) fn ensure(
     let id = writer.db.last_insert_rowid();
     writer.state.save(writer.db)?;
     writer.state.reload_scopes(writer.db)?;
-    Ok((id, resource, fields))
+    Ok(Ensured { id, resource, fields, purged })
 }
 
 /// Values that are no longer asked for do not stay in the file (`secure_delete` zeroes them).
-fn purge_values(writer: &mut Writer<'_>, resource: i64) -> Result<()> {
+///
+/// Those of another namespace stay: they may be asked for beside this one. Returns whether there
+/// were any.
+fn purge_values(writer: &mut Writer<'_>, resource: i64, namespace: Option<&str>) -> Result<bool> {
+    let mut purged = false;
     for scope in scopes(writer.db, Some(resource))? {
-        if scope.redaction == Redaction::None {
+        let kept = scope.namespace.as_deref();
+        let apart = namespace.is_some() && kept.is_some() && namespace != kept;
+        if scope.redaction == Redaction::None && !apart {
             forget(writer, scope.id)?;
+            purged = true;
         }
     }
-    Ok(())
+    Ok(purged)
 }
 
 /// Deletes a scope with all that belongs to it. Returns its objects, counted.
