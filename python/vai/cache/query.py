@@ -125,4 +125,9 @@ def answering(
 
 def settled(status: ScopeStatus, *, everything: bool) -> bool:
     """Whether a scope has an answer; of "everything", what may not be read is left out."""
-    return status.complete or (everything and status.state in (State.FORBIDDEN, State.GONE))
+    if everything and status.state in {State.FORBIDDEN, State.GONE}:
+        return True
+    # Between the end of the first list and its proof lies a moment without an age; a read with
+    # `max_age` right after a wait must not fall into it.
+    fresh = status.age_s is not None or status.state is not State.CATCHING_UP
+    return status.complete and fresh

@@ -4,6 +4,7 @@ import pickle
 import threading
 import time
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -102,10 +103,9 @@ def test_what_is_not_kept_has_no_changes(feed: Feed, cache: vai.Cache) -> None:
         cache.changes(["pods", "podz"])
 
 
-def test_changes_may_be_asked_for_before_discovery(feed: Feed) -> None:
-    path = feed.path
-    feed.store.put_resources([])
-    feed.close()
+def test_changes_may_be_asked_for_before_discovery(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    Feed(path, resources=()).close()
     problems: dict[str, vai.VaiError] = {}
     cache, made = cache_of(path, ["pods"], problems=problems)
     with cache:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -219,13 +220,15 @@ def test_the_file_says_what_it_is(feed: Feed, cache: vai.Cache) -> None:
     assert str(feed.path) in repr(cache)
 
 
-def test_an_empty_file_was_never_synced(feed: Feed, cache: vai.Cache) -> None:
-    feed.store.put_resources([])
-    with pytest.raises(vai.NotSyncedError, match="never synced"):
-        cache.get("pods", "shop/web-0")
-    with pytest.raises(vai.SyncTimeoutError) as caught:
-        cache.wait_synced(timeout=0)
-    assert list(caught.value.scopes.values()) == ["never synced"]
+def test_an_empty_file_was_never_synced(tmp_path: Path) -> None:
+    empty = Feed(tmp_path / "empty.db", resources=())
+    with vai.open(empty.path) as cache:
+        with pytest.raises(vai.NotSyncedError, match="never synced"):
+            cache.get("pods", "shop/web-0")
+        with pytest.raises(vai.SyncTimeoutError) as caught:
+            cache.wait_synced(timeout=0)
+        assert list(caught.value.scopes.values()) == ["never synced"]
+    empty.close()
 
 
 def test_a_file_that_is_not_there_is_not_made(feed: Feed) -> None:

@@ -170,10 +170,9 @@ def test_everything_that_may_be_read_is_synced(feed: Feed) -> None:
         cache.wait_synced(timeout=0)
 
 
-def test_reasons_come_from_what_syncs(feed: Feed) -> None:
-    path = feed.path
-    feed.store.put_resources([])
-    feed.close()
+def test_reasons_come_from_what_syncs(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.db"
+    Feed(path, resources=()).close()
     problems = {"pods": vai.OfflineError("connection refused")}
     with cache_of(path, ["pods"], problems=problems)[0] as cache:
         with pytest.raises(vai.SyncTimeoutError, match="pods: connection refused"):
