@@ -63,6 +63,7 @@ impl Listing {
             let state = writer.state.scope(scope)?;
             Ok((number, !state.published, state.sensitive))
         })?;
+        // Whatever an earlier stream lost, the list finds.
         inner.shared.trust(scope);
         let (resource, options) = inner.feed_options(scope)?;
         let session = Arc::default();
@@ -125,6 +126,8 @@ impl Listing {
         let (scope, number) = (self.scope, self.number);
         self.inner.writer()?.call(move |writer| {
             check_number(writer, scope, number)?;
+            // What is still being taken apart no longer counts either.
+            writer.state.start_listing(scope)?;
             writer.db.execute("DELETE FROM stage WHERE scope = ?1", [scope])?;
             Ok(())
         })
@@ -156,12 +159,16 @@ fn deliver(
         let shared = Arc::clone(&inner.shared);
         inner.writer()?.send(Job {
             work: Some(Box::new(move |writer| {
-                check_number(writer, scope, number)?;
+                if let Err(error) = check_number(writer, scope, number) {
+                    // It must not undo the transaction that it shares.
+                    noted.lock().failed.get_or_insert(error);
+                    return Ok(());
+                }
                 stage(writer, scope, first, &rows, &mut noted.lock())
             })),
             done: Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    shared.distrust(scope);
+                    shared.distrust(scope, error.clone());
                     failed.lock().failed.get_or_insert(error);
                 }
             }),

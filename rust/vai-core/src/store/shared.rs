@@ -1,7 +1,7 @@
 //! What the threads of one open file share: dictionaries, the wake-up for new commits, and what
 //! the reflectors told of their scopes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -36,8 +36,8 @@ pub(super) struct Shared {
     advanced: Condvar,
     board: Mutex<Board>,
     told: Condvar,
-    /// Scopes whose last batch failed: nothing is proven of them until they begin again.
-    distrusted: Mutex<HashSet<i64>>,
+    /// Scopes of which a batch failed, and why: nothing is proven of them until they begin again.
+    distrusted: Mutex<HashMap<i64, Error>>,
     /// When a checkpoint without rows was last committed.
     checkpoints: Mutex<HashMap<i64, Instant>>,
 }
@@ -61,12 +61,13 @@ impl Shared {
         }
     }
 
-    pub(super) fn distrust(&self, scope: i64) {
-        self.distrusted.lock().insert(scope);
+    pub(super) fn distrust(&self, scope: i64, error: Error) {
+        self.distrusted.lock().entry(scope).or_insert(error);
     }
 
-    pub(super) fn trust(&self, scope: i64) {
-        self.distrusted.lock().remove(&scope);
+    /// The scope begins again; returns why it was distrusted, if it was.
+    pub(super) fn trust(&self, scope: i64) -> Option<Error> {
+        self.distrusted.lock().remove(&scope)
     }
 
     /// Whether a checkpoint that covers no rows is worth a commit now; counts it as made.
@@ -171,7 +172,7 @@ impl Shared {
     }
 
     pub(super) fn proven(&self, scope: i64, at: f64) {
-        if self.distrusted.lock().contains(&scope) {
+        if self.distrusted.lock().contains_key(&scope) {
             return;
         }
         self.tell(scope, |entry, _| {

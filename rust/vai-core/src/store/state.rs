@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) seq: i64,
     pub(crate) scopes: HashMap<i64, ScopeState>,
     ids: Ids,
+    /// What `meta` holds of `seq` and the next id.
+    saved: (i64, i64),
     fields: HashMap<(i64, bool, String), i64>,
     next_listing: u64,
 }
@@ -59,7 +61,7 @@ pub(crate) fn is_sensitive(group: &str, plural: &str) -> bool {
 
 impl State {
     pub(crate) fn load(db: &Connection) -> Result<Self> {
-        let (epoch, seq, next) =
+        let (epoch, seq, next): (i64, i64, i64) =
             db.query_row("SELECT epoch, seq, next_id FROM meta WHERE id = 1", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
@@ -68,6 +70,7 @@ impl State {
             seq,
             scopes: HashMap::new(),
             ids: Ids { next, reusable: BTreeSet::new() },
+            saved: (seq, next),
             fields: HashMap::new(),
             next_listing: 0,
         };
@@ -209,8 +212,12 @@ impl State {
             ])?;
             scope.dirty = false;
         }
-        db.prepare_cached("UPDATE meta SET seq = ?1, next_id = ?2 WHERE id = 1")?
-            .execute(params![self.seq, self.ids.next])?;
+        let now = (self.seq, self.ids.next);
+        if now != self.saved {
+            db.prepare_cached("UPDATE meta SET seq = ?1, next_id = ?2 WHERE id = 1")?
+                .execute(params![now.0, now.1])?;
+            self.saved = now;
+        }
         Ok(())
     }
 }

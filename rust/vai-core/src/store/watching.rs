@@ -42,39 +42,67 @@ enum Change {
 pub struct Watching {
     inner: Arc<Inner>,
     scope: i64,
+    /// The scope's last list when this stream began; a later one makes it void.
+    number: u64,
     resource: i64,
     options: FeedOptions,
     feed: WatchFeed,
     resource_version: String,
     /// A malformed frame was met: the checkpoint must not move past it.
     suspect: bool,
+    /// A chunk that could not be used: what follows it has no place.
+    broken: Option<Error>,
+    /// The first batch that could not be committed.
     failed: Arc<Mutex<Option<Error>>>,
 }
 
 impl Watching {
     pub(super) fn begin(inner: Arc<Inner>, scope: i64, gzip: bool) -> Result<Self> {
-        inner.writer()?;
+        // Behind all that an earlier stream queued.
+        let number =
+            inner.writer()?.call(move |writer| Ok(writer.state.scope(scope)?.listing))?;
+        if let Some(error) = inner.shared.trust(scope) {
+            // Events of an earlier stream were lost, so whoever remembers where it stopped must
+            // not go on from there. The next attempt begins at the checkpoint in the file.
+            return Err(error);
+        }
         let (resource, options) = inner.feed_options(scope)?;
         let options = FeedOptions { gzip, ..options };
-        inner.shared.trust(scope);
         let feed = WatchFeed::new(&options);
         Ok(Self {
             inner,
             scope,
+            number,
             resource,
             options,
             feed,
             resource_version: String::new(),
             suspect: false,
+            broken: None,
             failed: Arc::default(),
         })
     }
 
+    /// Takes response bytes; what is complete in them is queued for the writer.
+    ///
+    /// # Errors
+    /// Also those of batches queued before. After any error the stream is of no use any more.
     pub fn push(&mut self, chunk: &[u8]) -> Result<Progress> {
         self.inner.check()?;
-        if let Some(error) = self.failed.lock().clone() {
-            return Err(error);
+        self.check()?;
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
         }
+        let outcome = self.take(chunk);
+        self.broken = outcome.as_ref().err().cloned();
+        outcome
+    }
+
+    fn check(&self) -> Result<()> {
+        self.failed.lock().clone().map_or(Ok(()), Err)
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> Result<Progress> {
         let mut events = Vec::new();
         self.feed.push(chunk, &mut |event| -> Result<()> {
             events.push(event);
@@ -111,8 +139,10 @@ impl Watching {
         Ok(progress)
     }
 
-    /// The stream ended; inside a frame that is an error.
+    /// The stream ended, and all of it is durable: else, and inside a frame, that is an error.
     pub fn finish(&mut self) -> Result<()> {
+        self.inner.flush()?;
+        self.check()?;
         Ok(self.feed.finish()?)
     }
 
@@ -137,17 +167,26 @@ impl Watching {
         self.suspect |= malformed.is_some();
         let rv = (!self.suspect && !self.resource_version.is_empty())
             .then(|| self.resource_version.clone());
-        let scope = self.scope;
+        let (scope, number) = (self.scope, self.number);
         let bytes = changes.iter().map(Change::bytes).sum();
-        let failed = Arc::clone(&self.failed);
+        let (failed, before) = (Arc::clone(&self.failed), Arc::clone(&self.failed));
         let proven_ms = shared.proof_unix_ms(scope, unix_ms());
         self.inner.writer()?.send(Job {
             work: Some(Box::new(move |writer| {
-                apply(writer, scope, &changes, rv, malformed, proven_ms)
+                // Behind a batch that failed there is a gap: the checkpoint must not pass it.
+                if let Some(error) = before.lock().clone() {
+                    return Err(error);
+                }
+                if writer.state.scope(scope)?.listing != number {
+                    // A list that began later has the last word; nothing of it is lost.
+                    *before.lock() = Some(outdated());
+                    return Ok(());
+                }
+                apply(writer, scope, &changes, rv.as_deref(), malformed.as_deref(), proven_ms)
             })),
             done: Box::new(move |outcome| {
                 if let Err(error) = outcome {
-                    shared.distrust(scope);
+                    shared.distrust(scope, error.clone());
                     failed.lock().get_or_insert(error);
                 }
             }),
@@ -165,12 +204,16 @@ impl Change {
     }
 }
 
+fn outdated() -> Error {
+    Error::Invalid("a list of this scope was begun, this watch no longer counts".into())
+}
+
 fn apply(
     writer: &mut Writer<'_>,
     scope: i64,
     changes: &[Change],
-    rv: Option<String>,
-    malformed: Option<String>,
+    rv: Option<&str>,
+    malformed: Option<&str>,
     proven_ms: Option<i64>,
 ) -> Result<()> {
     for change in changes {
@@ -185,11 +228,11 @@ fn apply(
     state.dirty = true;
     state.proven_ms = proven_ms.or(state.proven_ms);
     if let Some(reason) = malformed {
-        state.void_reason = Some(reason);
+        state.void_reason = Some(reason.to_owned());
         return scopes::end_segment(writer, scope);
     }
-    if rv.is_some() && state.void_reason.is_none() {
-        state.rv = rv;
+    if let Some(rv) = rv.filter(|_| state.void_reason.is_none()) {
+        state.rv = Some(rv.to_owned());
     }
     Ok(())
 }

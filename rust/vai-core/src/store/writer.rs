@@ -2,7 +2,8 @@
 //!
 //! A lone job is committed at once; while jobs keep coming there is at most one commit per
 //! interval. Jobs that may fail for reasons of their own (a publish, a new scope) get a
-//! transaction to themselves, so that they can't undo their neighbours.
+//! transaction to themselves, so that they can't undo their neighbours; if one of several fails
+//! all the same, each is tried again in a transaction of its own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
 /// An idle writer looks this often whether history has grown too old.
 const IDLE: Duration = Duration::from_secs(1);
 
-type Work = Box<dyn FnOnce(&mut Writer<'_>) -> Result<()> + Send>;
+/// Done again, alone, when the transaction that it shared failed: it must not count twice.
+type Work = Box<dyn FnMut(&mut Writer<'_>) -> Result<()> + Send>;
 type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// Work for the writer's thread; `done` is called once it is durable, or has failed.
@@ -86,8 +88,10 @@ impl WriterHandle {
     ) -> Result<T> {
         let (reply, answer) = bounded(2);
         let value = reply.clone();
+        let mut work = Some(work);
         self.send(Job {
             work: Some(Box::new(move |writer| {
+                let work = work.take().ok_or_else(|| Error::internal("a job was run twice"))?;
                 let found = work(writer)?;
                 value.send(Ok(Some(found))).map_err(Error::internal)
             })),
@@ -119,13 +123,15 @@ impl WriterHandle {
 
 struct Thread {
     setup: Setup,
+    /// Memory may be ahead of the file: it is read again before anything is written.
+    suspect: bool,
     last_commit: Option<Instant>,
     last_tidy: Option<Instant>,
 }
 
 impl Thread {
     fn new(setup: Setup) -> Self {
-        Self { setup, last_commit: None, last_tidy: None }
+        Self { setup, suspect: false, last_commit: None, last_tidy: None }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -171,22 +177,32 @@ impl Thread {
         (jobs, None)
     }
 
-    fn commit(&mut self, jobs: Vec<Job>) {
-        let (work, done): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.work, job.done)).unzip();
-        let mut work = work.into_iter().flatten().peekable();
-        let outcome = if work.peek().is_some() {
-            self.last_commit = Some(Instant::now());
-            self.transact(|writer| work.try_for_each(|work| work(writer)))
-        } else {
-            Ok(())
-        };
-        for done in done {
-            done(outcome.clone());
+    fn commit(&mut self, mut jobs: Vec<Job>) {
+        let together = self.write(&mut jobs);
+        let apart = together.is_err() && jobs.len() > 1;
+        for mut job in jobs {
+            // In order, and each told before the next one runs: what follows a failed batch of the
+            // same stream has to know.
+            let outcome =
+                if apart { self.write(std::slice::from_mut(&mut job)) } else { together.clone() };
+            (job.done)(outcome);
         }
     }
 
+    /// The work of these jobs as one transaction.
+    fn write(&mut self, jobs: &mut [Job]) -> Result<()> {
+        let mut work = jobs.iter_mut().filter_map(|job| job.work.as_mut()).peekable();
+        if work.peek().is_none() {
+            return Ok(());
+        }
+        self.last_commit = Some(Instant::now());
+        self.transact(|writer| work.try_for_each(|work| work(writer)))
+    }
+
     fn transact(&mut self, work: impl FnOnce(&mut Writer<'_>) -> Result<()>) -> Result<()> {
+        if self.suspect {
+            self.reload()?;
+        }
         let Setup { connection, state, fields, shared, .. } = &mut self.setup;
         let fields = fields.read().clone();
         let outcome = (|| {
@@ -205,17 +221,21 @@ impl Thread {
         })();
         match outcome {
             Ok(()) => shared.committed(state.epoch, state.seq),
-            Err(_) => self.reload(),
+            Err(_) => {
+                self.suspect = true;
+                // If even that fails, it is tried before the next transaction, which says why.
+                let _ = self.reload();
+            }
         }
         outcome
     }
 
-    /// Memory back to what the file says; if even that fails, the next transaction fails too and
-    /// says why.
-    fn reload(&mut self) {
-        if let Ok(state) = State::load(&self.setup.connection) {
-            self.setup.state.replace(state);
-        }
+    /// Memory back to what the file says.
+    fn reload(&mut self) -> Result<()> {
+        let state = State::load(&self.setup.connection)?;
+        self.setup.state.replace(state);
+        self.suspect = false;
+        Ok(())
     }
 
     /// Small steps that nobody waits for.
