@@ -128,22 +128,12 @@ fn refuse_newer(path: &Path, version: i32) -> Result<()> {
 /// Opens the file for its one writer, creating it if it isn't there. The caller holds the lock.
 pub fn open_writer(files: &Files, already_open_here: bool) -> Result<Connection> {
     check_filesystem(files)?;
-    let exists = files.main.exists();
-    let fresh = if !exists {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&files.main)
-            .map_err(|error| Error::io(&files.main, &error))?;
-        true
-    } else {
-        !already_open_here && read_header(&files.main)? == Header::Empty
-    };
-    let mut connection = connect(files, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let fresh =
+        !files.main.exists() || (!already_open_here && read_header(&files.main)? == Header::Empty);
     if fresh {
-        create(&mut connection)?;
+        create_file(files)?;
     }
+    let connection = connect(files, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     refuse_newer(&files.main, version)?;
     if connection.is_readonly(rusqlite::MAIN_DB)? {
@@ -232,6 +222,34 @@ fn set_wal(connection: &Connection) -> Result<()> {
     Err(Error::ReadOnly(format!(
         "the file's folder does not allow a write-ahead log (SQLite says journal mode {mode}); choose a file on a local disk"
     )))
+}
+
+/// Makes the file under another name first: a reader finds it whole or not at all.
+fn create_file(files: &Files) -> Result<()> {
+    let beside = |suffix: &str| {
+        let mut name = files.main.clone().into_os_string();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let new = beside(".new");
+    for left in [&new, &beside(".new-journal")] {
+        match std::fs::remove_file(left) {
+            // Left by a writer that was killed while it made one; this one holds the lock now.
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io(left, &error)),
+        }
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(|error| Error::io(&new, &error))?;
+    let mut connection = connect(&Files::of(&new)?, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    create(&mut connection)?;
+    drop(connection);
+    std::fs::rename(&new, &files.main).map_err(|error| Error::io(&files.main, &error))
 }
 
 fn create(connection: &mut Connection) -> Result<()> {
