@@ -12,6 +12,7 @@ from typing import Literal, final
 
 from typing_extensions import Buffer
 
+__all__: list[str]
 __version__: str
 build_profile: Literal["release", "debug"]
 sqlite_version: str
@@ -57,7 +58,7 @@ class Rows:
     """Stored objects of one moment, in key order; bodies stay compressed until asked for."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> Row: ...
+    def __getitem__(self, index: int, /) -> Row: ...
     def find(self, key: str) -> int | None:
         """Index of the row with this key; binary search."""
     def keys(self) -> list[str]: ...
