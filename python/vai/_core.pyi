@@ -12,7 +12,26 @@ from typing import Literal, final
 
 from typing_extensions import Buffer
 
-__all__: list[str]
+__all__ = [
+    "ChangeRow",
+    "Changes",
+    "ListPage",
+    "Listing",
+    "Row",
+    "Rows",
+    "Store",
+    "WatchProgress",
+    "Watching",
+    "__version__",
+    "boottime_s",
+    "build_profile",
+    "compare_resource_versions",
+    "nearest",
+    "parse_field_selector",
+    "parse_label_selector",
+    "sqlite_version",
+]
+
 __version__: str
 build_profile: Literal["release", "debug"]
 sqlite_version: str
