@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         quick_watch_s: `timeoutSeconds` of a watch that is there to get a bookmark soon.
         backoff_base_s, backoff_cap_s: waits between failed requests.
         offline_cap_s: longest wait between tries while the server is not heard.
-        forbidden_retry_s: wait between tries while rights are missing.
+        forbidden_cap_s: longest wait between tries while rights are missing.
         first_lists: how many scopes list at the same time.
         compress: ask for gzip; None decides by the address.
     """
@@ -84,8 +84,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap_s: float = 30.0
     # A refused or unanswered connection costs the server nothing; what it delays is coming back.
     offline_cap_s: float = 10.0
-    # Roles change by hand: half of client-go's cap keeps a fix visible and the audit log short.
-    forbidden_retry_s: float = 15.0
+    # Roles change by hand, so half of client-go's cap; the first tries come sooner, because a
+    # kube-apiserver that has just started forbids for a second what it will allow.
+    forbidden_cap_s: float = 15.0
     # Enough to fill one core of a server and the writer (18,000 objects/s), far below the 400
     # requests in flight of a default kube-apiserver (--max-requests-inflight).
     first_lists: int = 4

@@ -211,10 +211,12 @@ class Transport:
         """End every request that is under way, and refuse new ones. Idempotent."""
         with self._lock:
             self._closed = True
-            open_now = list(self._open)
+            open_now, lingering = list(self._open), list(self._lingering)
             self._lingering.clear()
         for exchange in open_now:
             exchange.close()
+        for _, response in lingering:
+            response.close()
         if self._pool is not None:
             self._pool.clear()
 

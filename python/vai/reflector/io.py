@@ -109,22 +109,24 @@ class Io:
     silent_watches: int = 0
     proven_at: float = 0.0
     listed_at: float | None = None
+    objects: int = 0
     failures: Backoff = field(init=False)
     silences: Backoff = field(init=False)
+    denials: Backoff = field(init=False)
     _listing: bool = False
     _beat_s: float = field(init=False)
     _heard: int = 0
 
     def __post_init__(self) -> None:
         known = self.settings
-        self.failures = Backoff(
-            known.backoff_base_s, known.backoff_cap_s, clock=self.clock, draw=self.draw
-        )
-        self.silences = Backoff(
-            known.backoff_base_s, known.offline_cap_s, clock=self.clock, draw=self.draw
-        )
+        self.failures = self._backoff(known.backoff_cap_s)
+        self.silences = self._backoff(known.offline_cap_s)
+        self.denials = self._backoff(known.forbidden_cap_s)
         self.proven_at = self.clock()
         self._beat_s = known.live_within_s / 3
+
+    def _backoff(self, cap_s: float) -> Backoff:
+        return Backoff(self.settings.backoff_base_s, cap_s, clock=self.clock, draw=self.draw)
 
     # --- telling the file
 
@@ -151,7 +153,6 @@ class Io:
         if self.was(State.OFFLINE):
             self.silences.reset()
             self.tell(State.CATCHING_UP)
-            self.listed_at = None
             self.link.back()
 
     def was(self, *states: State) -> bool:
@@ -162,8 +163,8 @@ class Io:
         """The scope is complete as of that moment."""
         self.store.proven(self.scope, asked_s)
         self.proven_at = self.clock()
-        self.failures.reset()
-        self.silences.reset()
+        for backoff in (self.failures, self.silences, self.denials):
+            backoff.reset()
         self.tell(State.LIVE)
 
     def reached(self, position: str, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
@@ -192,10 +193,6 @@ class Io:
             return next(chunks, None)
         finally:
             self.response = None
-
-    def awaits_bookmark(self, patience: int) -> bool:
-        """Whether it is still open if the server sends any for this resource."""
-        return not self.bookmarks_seen and self.silent_watches < patience
 
     # --- time
 

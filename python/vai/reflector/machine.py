@@ -40,9 +40,10 @@ _SHORT_S: Final = 1.0
 #: discovery of CRDs is at most a resync of seconds behind.
 _GONE_AGAIN_S: Final = 5.0
 _NOT_SERVED: Final = "the server serves the resource no longer"
-#: How often a resource without bookmarks may be listed to prove it: then it is `live` for one
-#: tenth of the time, and costs one list in five minutes (at the default limit).
-_PROOF_LIST_EVERY: Final = 10
+#: Proof by list costs the server at most 50 objects a second, on average, per resource.
+_PROOF_LIST_S: Final = 0.02
+#: Of the liveness limit, the last tenth is for the list itself.
+_NEARLY: Final = 0.9
 #: A bookmark comes with every quick watch of a resource that gets any; two without are no accident.
 _SILENT_WATCHES: Final = 2
 #: Only one object at most is in it; etcd takes none above 1.5 MiB (--max-request-bytes).
@@ -197,7 +198,8 @@ def _publish(phase: Publish, io: Io) -> Phase:
         phase.listing.abort()
         return replace(phase.why, confirming=not empty)
     phase.listing.publish(phase.resource_version)
-    io.complete, io.gone, io.listed_at = True, False, io.clock()
+    io.complete, io.gone = True, False
+    io.listed_at, io.objects = io.clock(), plan[0] + plan[1]
     # The list was a quorum read: complete as of the moment that it was asked for.
     io.proven(phase.asked_s)
     return Open(phase.resource_version)
@@ -242,7 +244,12 @@ def _probe(phase: Probe, io: Io) -> Phase:
         return Open(phase.position)
     if not io.was(State.LIVE):
         io.tell(State.CATCHING_UP)
-    return Open(phase.position, (*phase.proofs, Proof(newest, asked_s)), quick=True)
+    proofs = (*phase.proofs, Proof(newest, asked_s))
+    return Open(phase.position, proofs, quick=not _sends_no_bookmarks(io))
+
+
+def _sends_no_bookmarks(io: Io) -> bool:
+    return not io.bookmarks_seen and io.silent_watches >= _SILENT_WATCHES
 
 
 def _went_back(newest: str, position: str, io: Io) -> bool:
@@ -253,18 +260,18 @@ def _went_back(newest: str, position: str, io: Io) -> bool:
 
 
 def _wants_list(phase: Probe, io: Io) -> bool:
-    """Whether nothing but a list can prove the scope, and it is time for one.
+    """Whether nothing but a list can prove the scope, and the next chance would be too late.
 
-    kube-apiserver sends no bookmarks for what it does not cache (events, by default), unless etcd
-    is told to (--watch-progress-notify-interval). Then a quiet scope is proven by a list: once
-    after each start and each outage, and now and then.
+    kube-apiserver sends no bookmarks for what it does not cache (events, by default). Such a
+    scope is proven by its next event, or else by a list: about one in 26 s at the default limit,
+    fewer if it has many objects.
     """
-    if io.bookmarks_seen or io.awaits_bookmark(_SILENT_WATCHES) or not phase.proofs:
+    if not _sends_no_bookmarks(io) or not phase.proofs:
         return False
-    if io.listed_at is None:
-        return True
     now, limit_s = io.clock(), io.settings.live_within_s
-    return now - io.proven_at > limit_s and now - io.listed_at > limit_s * _PROOF_LIST_EVERY
+    too_late = now - io.proven_at + io.settings.long_watch_s > limit_s * _NEARLY
+    affordable = io.listed_at is None or now - io.listed_at > io.objects * _PROOF_LIST_S
+    return too_late and affordable
 
 
 def _open(phase: Open, io: Io) -> Phase:
@@ -324,7 +331,7 @@ def _ended(phase: Stream, io: Io) -> Phase:
         # Inside a frame: the connection was cut. What came before it is whole and counts.
     if not phase.events and io.clock() - phase.opened_s < _SHORT_S:
         return Wait(Probe(phase.position, phase.proofs), io.failures.next_s())
-    if phase.quick and phase.proofs and io.awaits_bookmark(_SILENT_WATCHES):
+    if phase.quick and phase.proofs and not io.bookmarks_seen:
         io.silent_watches += 1
         return Probe(phase.position, phase.proofs)
     if phase.quick:
@@ -341,7 +348,7 @@ def _failed(phase: Phase, error: ForbiddenError | OfflineError | RefusedError, i
     if isinstance(error, ForbiddenError):
         io.answered()
         io.tell(State.FORBIDDEN, str(error))
-        return Wait(_again(phase), io.settings.forbidden_retry_s)
+        return Wait(_again(phase), io.denials.next_s())
     if isinstance(phase, Stream) and (phase.events or _lasted(phase, io)):
         # A stream that had worked broke: whether the server is still there, the probe will show.
         return release(phase)
@@ -385,7 +392,7 @@ def _refused(phase: Phase, error: RefusedError, io: Io) -> Phase:
 
 def _missing(phase: Missing, io: Io) -> Phase:
     served = io.hooks.is_served()
-    again = Wait(phase.resume, io.settings.forbidden_retry_s if io.gone else io.failures.next_s())
+    again = Wait(phase.resume, io.settings.forbidden_cap_s if io.gone else io.failures.next_s())
     if io.gone:
         return again
     if served is not False:
@@ -399,4 +406,4 @@ def _missing(phase: Missing, io: Io) -> Phase:
     io.store.remove_rows(io.scope)
     io.gone = True
     io.tell(State.GONE, _NOT_SERVED)
-    return Wait(Relist("the resource was gone"), io.settings.forbidden_retry_s)
+    return Wait(Relist("the resource was gone"), io.settings.forbidden_cap_s)
