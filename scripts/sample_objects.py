@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.apiserver import objects  # noqa: E402
+from tests.apiserver import objects
 
 SEED = 20
 

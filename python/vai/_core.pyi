@@ -151,8 +151,11 @@ class Listing:
         `reason` and `message`. `end_page`, `plan` and `publish` raise it as well.
         """
     def end_page(self) -> ListPage:
-        """The response has ended. Returns as soon as the page's head is known, so that the next
-        page can be asked for while this one's objects are still being read."""
+        """The response has ended.
+
+        Returns as soon as the page's head is known, so that the next page can be asked for while
+        this one's objects are still being read.
+        """
     def plan(self) -> tuple[int, int, int]:
         """(unchanged, changed, removed): what `publish` would do. Objects, counted."""
     def publish(self, resource_version: str) -> tuple[int, int, int]:
@@ -255,8 +258,10 @@ class Store:
     def checkpoint(self, scope: int) -> tuple[str | None, bool]:
         """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
-        """The checkpoint of one scope or of all (None) no longer counts; rows stay, served as
-        stale, until the next list replaces them."""
+        """The checkpoint of one scope or of all (None) no longer counts.
+
+        Rows stay, served as stale, until the next list replaces them.
+        """
     def forget(self, scope: int) -> int:
         """Delete a scope with its rows and history. Returns the objects deleted."""
     def remove_rows(self, scope: int) -> int:
@@ -310,8 +315,10 @@ class Store:
     def changes(self, resources: list[str], epoch: int, seq: int) -> Changes:
         """History after that position. Raises ExpiredError if it does not reach back."""
     def wait_seq(self, seq: int, timeout_s: float) -> int:
-        """Wait until the last commit is newer than `seq`, the timeout passes or the handle is
-        closed (ClosedError). Returns the last commit's seq."""
+        """Wait until the last commit is newer than `seq` or the timeout passes.
+
+        Returns the last commit's seq. Raises ClosedError when the handle is closed meanwhile.
+        """
     def wait_status(self, generation: int, timeout_s: float) -> int:
         """Wait until a scope's recorded state changed after `generation`. Returns the new one."""
     def backup(self, target: str) -> None:
