@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p vai-core --example feed_speed [MEGABYTES] [CHUNK_BYTES]`
 //!
-//! Prints one line per kind of response: megabytes and objects per second, and the peak of the
-//! resident memory so far. The prepared bytes (about 10 MB) are part of that memory; the page is
-//! pushed through as often as needed to reach the size asked for.
+//! Prints one line per kind of response: megabytes and objects per second, and by how much the
+//! resident memory grew at its peak (Linux only; the prepared bytes were there before). The
+//! prepared objects are pushed through as often as needed to reach the size asked for.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 #![expect(clippy::cast_precision_loss, reason = "figures to read")]
 
@@ -46,7 +46,7 @@ fn run(bytes: usize, chunk_bytes: usize) -> Result<(), FeedError> {
     let pods: Vec<String> = (0..PREPARED_OBJECTS).map(pod).collect();
     println!(
         "{:<34} {:>9} {:>11} {:>10} {:>9}",
-        "response", "MB/s", "objects/s", "objects", "peak MB"
+        "response", "MB/s", "objects/s", "objects", "added MB"
     );
 
     let items: Vec<_> = pods.iter().map(|pod| format!("{pod},")).collect();
@@ -101,8 +101,7 @@ impl Page {
         chunk_bytes: usize,
     ) -> Result<(), FeedError> {
         let mut feed = ListFeed::new(options);
-        let mut count = Count::default();
-        let started = Instant::now();
+        let mut count = Count::start();
         let mut pushed = 0;
         feed.push(self.head.as_bytes(), &mut |item| count.add(&item))?;
         while pushed < bytes {
@@ -113,7 +112,7 @@ impl Page {
         }
         feed.push(self.tail.as_bytes(), &mut |item| count.add(&item))?;
         feed.finish()?;
-        count.print(name, pushed, started);
+        count.print(name, pushed);
         Ok(())
     }
 }
@@ -131,13 +130,12 @@ fn measure_gzip(page: &Page, bytes: usize, chunk_bytes: usize) -> Result<(), Fee
     encoder.write_all(page.tail.as_bytes()).map_err(gzip)?;
     let compressed = encoder.finish().map_err(gzip)?;
     let mut feed = ListFeed::new(&FeedOptions { gzip: true, ..options(Redaction::None) });
-    let mut count = Count::default();
-    let started = Instant::now();
+    let mut count = Count::start();
     for chunk in compressed.chunks(chunk_bytes) {
         feed.push(chunk, &mut |item| count.add(&item))?;
     }
     feed.finish()?;
-    count.print("list, gzip", length, started);
+    count.print("list, gzip", length);
     Ok(())
 }
 
@@ -151,8 +149,7 @@ fn measure_watch(pods: &[String], bytes: usize, chunk_bytes: usize) -> Result<()
         .collect();
     let frames = frames.concat();
     let mut feed = WatchFeed::new(&options(Redaction::None));
-    let mut count = Count::default();
-    let started = Instant::now();
+    let mut count = Count::start();
     let mut pushed = 0;
     while pushed < bytes {
         for chunk in frames.as_bytes().chunks(chunk_bytes) {
@@ -164,12 +161,13 @@ fn measure_watch(pods: &[String], bytes: usize, chunk_bytes: usize) -> Result<()
         }
     }
     feed.finish()?;
-    count.print("watch", pushed, started);
+    count.print("watch", pushed);
     Ok(())
 }
 
-#[derive(Default)]
 struct Count {
+    before: Option<u64>,
+    started: Instant,
     objects: usize,
     body_bytes: usize,
     labels: usize,
@@ -177,6 +175,11 @@ struct Count {
 }
 
 impl Count {
+    fn start() -> Self {
+        let before = forget_peak();
+        Self { before, started: Instant::now(), objects: 0, body_bytes: 0, labels: 0, fields: 0 }
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "it is the sink")]
     fn add(&mut self, item: &Item) -> Result<(), FeedError> {
         self.objects += 1;
@@ -186,24 +189,36 @@ impl Count {
         Ok(())
     }
 
-    fn print(&self, name: &str, bytes: usize, started: Instant) {
-        let seconds = started.elapsed().as_secs_f64();
+    fn print(&self, name: &str, bytes: usize) {
+        let seconds = self.started.elapsed().as_secs_f64();
         println!(
             "{name:<34} {:>9.0} {:>11.0} {:>10} {:>9}",
             bytes as f64 / 1e6 / seconds,
             self.objects as f64 / seconds,
             self.objects,
-            peak_memory_mb(),
+            added_mb(self.before),
         );
     }
 }
 
-/// The peak of the resident memory, where the system says it.
-fn peak_memory_mb() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.map_or_else(|| "?".to_owned(), |kilobytes| (kilobytes / 1024).to_string())
+/// Begins a measurement: from here the peak of the resident memory is counted anew.
+/// (`5` resets `VmHWM`: proc(5), `clear_refs`.) Returns the kilobytes resident now.
+fn forget_peak() -> Option<u64> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    status_kilobytes("VmRSS:")
+}
+
+fn status_kilobytes(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// By how much the memory grew at its peak, where the system says it.
+fn added_mb(before: Option<u64>) -> String {
+    let added =
+        status_kilobytes("VmHWM:").zip(before).map(|(peak, before)| peak.saturating_sub(before));
+    added.map_or_else(|| "?".to_owned(), |added| format!("{:.1}", added as f64 / 1024.0))
 }
 
 /// A pod of about 5 KB as a list sends it, without kind and apiVersion.
