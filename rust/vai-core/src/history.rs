@@ -41,17 +41,7 @@ impl Store {
         let now = self.inner.read(|db| {
             check_position(db, epoch, seq)?;
             for name in &resources {
-                let (id, _) = scopes::resource_named(db, name)?;
-                let kept = scopes::scopes(db, Some(id))?;
-                if kept.is_empty() {
-                    return Err(Error::NotKept {
-                        message: format!(
-                            "{name}: not kept in this file, so it has no history here"
-                        ),
-                        scopes: Vec::new(),
-                    });
-                }
-                check_floor(&kept, seq)?;
+                kept(db, name, seq)?;
             }
             position(db)
         })?;
@@ -93,10 +83,7 @@ impl Changes {
             }
             let mut found = Vec::new();
             for name in &self.resources {
-                let (id, _) = scopes::resource_named(db, name)?;
-                let kept = scopes::scopes(db, Some(id))?;
-                check_floor(&kept, self.seq)?;
-                for scope in kept {
+                for scope in kept(db, name, self.seq)? {
                     read_scope(db, &inner, &scope, (self.seq, limit), epoch, &mut found)?;
                 }
             }
@@ -126,17 +113,27 @@ fn check_position(db: &Connection, epoch: i64, seq: i64) -> Result<()> {
     }
 }
 
-fn check_floor(kept: &[scopes::ScopeRow], seq: i64) -> Result<()> {
-    let floor = kept.iter().filter(|scope| scope.published).map(|scope| scope.floor).max();
-    match floor {
-        Some(floor) if seq < floor => Err(Error::Expired {
+/// The scopes of a resource whose history after `seq` is whole.
+fn kept(db: &Connection, name: &str, seq: i64) -> Result<Vec<scopes::ScopeRow>> {
+    let (id, _) = scopes::resource_named(db, name)?;
+    let kept = scopes::scopes(db, Some(id))?;
+    if kept.is_empty() {
+        return Err(Error::NotKept {
+            message: format!("{name}: not kept in this file, so it has no history here"),
+            scopes: Vec::new(),
+        });
+    }
+    let floors = kept.iter().map(|scope| scope.floor);
+    let floor = floors.fold(scopes::resource_floor(db, id)?, i64::max);
+    if seq < floor {
+        return Err(Error::Expired {
             message: format!(
                 "history begins at seq {floor}, after {seq}; begin with a snapshot again"
             ),
             oldest_seq: floor,
-        }),
-        _ => Ok(()),
+        });
     }
+    Ok(kept)
 }
 
 fn read_scope(

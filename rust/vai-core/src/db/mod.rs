@@ -198,6 +198,23 @@ pub fn open_checkpointer(files: &Files) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Empties the WAL, so that nothing that was deleted is left in it.
+///
+/// # Errors
+/// [`Error::Internal`] when a reader holds on to an old state for longer than the busy time-out.
+pub fn truncate_wal(files: &Files) -> Result<()> {
+    let connection = open_checkpointer(files)?;
+    let busy: bool =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if !busy {
+        return Ok(());
+    }
+    Err(Error::Internal(format!(
+        "{}: a reader holds an old state of the file, so what was deleted is still in the write-ahead log; end that reader (a backup under way?) and open the file again",
+        files.main.display()
+    )))
+}
+
 fn connect(files: &Files, mode: OpenFlags) -> Result<Connection> {
     #[expect(clippy::disallowed_methods, reason = "db is where connections are opened")]
     let connection =

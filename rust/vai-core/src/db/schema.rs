@@ -16,13 +16,15 @@ PRAGMA encoding = 'UTF-8';
 
 pub(super) const SCHEMA: &str = "
 -- One row: where the history stands, and whose copy the file is. `clean` is 0 while a writer has it
--- open: a writer that finds 0 starts a new epoch.
+-- open: a writer that finds 0 starts a new epoch. `purging` is 1 from the deletion of Secrets' values
+-- until the WAL, which still has them, is emptied.
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     file_id TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     clean INTEGER NOT NULL,
+    purging INTEGER NOT NULL DEFAULT 0,
     next_id INTEGER NOT NULL,
     cluster TEXT
 ) STRICT;
@@ -30,21 +32,26 @@ CREATE TABLE meta (
 -- Ended epochs: a position (epoch, seq) with a seq beyond `last_seq` never was durable.
 CREATE TABLE epoch (epoch INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) STRICT;
 
--- What discovery says; `rank` is its order of preference.
+-- What discovery says; `rank` is its order of preference. Up to `floor` the history is not whole:
+-- a scope was forgotten then, with its history.
 CREATE TABLE resource (
     id INTEGER PRIMARY KEY,
     grp TEXT NOT NULL,
     plural TEXT NOT NULL,
     served INTEGER NOT NULL,
     rank INTEGER NOT NULL,
+    floor INTEGER NOT NULL DEFAULT 0,
     info TEXT NOT NULL,
     UNIQUE (grp, plural)
 ) STRICT;
 
 -- What is kept, how, and up to where. `rv` is the checkpoint: it moves in the transaction of the
--- rows that it covers. History at or below `floor` is pruned. `identity` makes a scope unique.
+-- rows that it covers. `identity` makes a scope unique. What superseded or deleted something at or
+-- below `floor` is pruned with what it superseded. The floor stays 0 at the end of the first load:
+-- its rows are adds to whoever follows, and the bodies themselves, so the pruner steps over them.
+-- AUTOINCREMENT: an id that streams, FILE.live or positions still know is never another scope's.
 CREATE TABLE scope (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     identity TEXT NOT NULL UNIQUE,
     resource INTEGER NOT NULL REFERENCES resource (id),
     namespace TEXT,

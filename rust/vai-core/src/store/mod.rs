@@ -145,11 +145,26 @@ impl Store {
 
     pub fn ensure_scope(&self, spec: ScopeSpec) -> Result<i64> {
         let found = self.inner.writer()?.call(move |writer| scopes::ensure(writer, &spec))?;
-        if found.purged {
-            self.truncate_wal()?;
-        }
         self.inner.fields.write().insert(found.resource, found.fields);
+        for scope in &found.purged {
+            self.inner.shared.drop_scope(*scope);
+        }
+        self.finish_purge()?;
         Ok(found.id)
+    }
+
+    /// Deleted values are gone for good once the WAL is empty; also those that a writer deleted
+    /// which then was killed, or was hindered by a reader.
+    fn finish_purge(&self) -> Result<()> {
+        const PURGING: &str = "SELECT purging FROM meta WHERE id = 1";
+        if self.inner.read(|db| Ok(db.query_row(PURGING, [], |row| row.get(0))?))? {
+            db::truncate_wal(&self.inner.files)?;
+            self.inner.writer()?.call(|writer| {
+                writer.db.execute("UPDATE meta SET purging = 0 WHERE id = 1", [])?;
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// (resourceVersion to resume from, whether a relist is needed)
@@ -297,11 +312,6 @@ impl Store {
         Ok(self.inner.poll(timeout, look)?.unwrap_or(generation))
     }
 
-    fn truncate_wal(&self) -> Result<()> {
-        let db = db::open_checkpointer(&self.inner.files)?;
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        Ok(())
-    }
 }
 
 impl Inner {

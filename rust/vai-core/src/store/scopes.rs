@@ -253,6 +253,12 @@ pub(crate) fn resource_named(db: &Connection, name: &str) -> Result<(i64, Resour
     Ok((id, parse_info(&info)?))
 }
 
+/// Up to where the history of a resource is not whole, because a scope was forgotten.
+pub(crate) fn resource_floor(db: &Connection, resource: i64) -> Result<i64> {
+    let mut statement = db.prepare_cached("SELECT floor FROM resource WHERE id = ?1")?;
+    Ok(statement.query_row([resource], |row| row.get(0))?)
+}
+
 const SCOPE_COLUMNS: &str = "SELECT s.id, s.resource, r.info, s.namespace, s.label_selector,
     s.field_selector, s.redaction, s.published, s.rv, s.void_reason, s.floor, s.objects, s.proven_ms
     FROM scope s JOIN resource r ON r.id = s.resource";
@@ -296,8 +302,8 @@ pub(super) struct Ensured {
     pub(super) id: i64,
     pub(super) resource: i64,
     pub(super) fields: Arc<FieldSet>,
-    /// Whether values were deleted, which are in the WAL until it is truncated.
-    pub(super) purged: bool,
+    /// Scopes whose values were deleted; in the WAL they are until it is truncated.
+    pub(super) purged: Vec<i64>,
 }
 
 /// The id of a scope, made if it is new.
@@ -311,29 +317,35 @@ pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<Ensure
     }
     let fields = Arc::new(info.fields());
     // Not only for a new scope: the one without values may be older than the one with them.
-    let purged = spec.redaction == Redaction::Metadata
-        && is_sensitive(&info.group, &info.plural)
-        && purge_values(writer, resource, spec.namespace.as_deref())?;
+    let without_values =
+        spec.redaction == Redaction::Metadata && is_sensitive(&info.group, &info.plural);
+    let purged = if without_values {
+        purge_values(writer, resource, spec.namespace.as_deref())?
+    } else {
+        Vec::new()
+    };
     let identity = spec.identity();
     let found = writer
         .db
         .query_row("SELECT id FROM scope WHERE identity = ?1", [&identity], |row| row.get(0))
         .optional()?;
+    if !purged.is_empty() {
+        writer.db.execute("UPDATE meta SET purging = 1 WHERE id = 1", [])?;
+    }
     if let Some(id) = found {
         return Ok(Ensured { id, resource, fields, purged });
     }
     writer.db.execute(
         "INSERT INTO scope (identity, resource, namespace, label_selector, field_selector,
-                            redaction, floor)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                            redaction)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             identity,
             resource,
             spec.namespace,
             spec.label_selector,
             spec.field_selector,
-            redaction_number(spec.redaction),
-            writer.state.seq
+            redaction_number(spec.redaction)
         ],
     )?;
     let id = writer.db.last_insert_rowid();
@@ -344,16 +356,19 @@ pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<Ensure
 
 /// Values that are no longer asked for do not stay in the file (`secure_delete` zeroes them).
 ///
-/// Those of another namespace stay: they may be asked for beside this one. Returns whether there
-/// were any.
-fn purge_values(writer: &mut Writer<'_>, resource: i64, namespace: Option<&str>) -> Result<bool> {
-    let mut purged = false;
+/// Those of another namespace stay: they may be asked for beside this one. Returns the scopes.
+fn purge_values(
+    writer: &mut Writer<'_>,
+    resource: i64,
+    namespace: Option<&str>,
+) -> Result<Vec<i64>> {
+    let mut purged = Vec::new();
     for scope in scopes(writer.db, Some(resource))? {
         let kept = scope.namespace.as_deref();
         let apart = namespace.is_some() && kept.is_some() && namespace != kept;
         if scope.redaction == Redaction::None && !apart {
             forget(writer, scope.id)?;
-            purged = true;
+            purged.push(scope.id);
         }
     }
     Ok(purged)
@@ -370,6 +385,12 @@ pub(super) fn forget(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
     writer.db.execute(
         "INSERT OR REPLACE INTO free (id, freed_seq, scope, key, uid)
          SELECT id, ?2, scope, key, uid FROM object WHERE scope = ?1",
+        params![scope, seq],
+    )?;
+    // Whoever follows the resource has no other way to learn that its rows and history are gone.
+    writer.db.execute(
+        "UPDATE resource SET floor = ?2 WHERE id = (SELECT resource FROM scope WHERE id = ?1)
+           AND EXISTS (SELECT 1 FROM version WHERE scope = ?1)",
         params![scope, seq],
     )?;
     for sql in [
