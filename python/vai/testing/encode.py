@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vai.testing.durations import Since
 from vai.testing.negotiate import Accepted, Form
 from vai.testing.objects import Json, Stored, dumps, head_of, ordered_metadata
 from vai.testing.resources import Resource
@@ -112,7 +113,7 @@ class Encoder:
     # Lists ------------------------------------------------------------------------------------
 
     def list_parts(
-        self, rv: int, continue_token: str, remaining: int | None
+        self, rv: int, continue_token: str, remaining: int | None, *, empty: bool
     ) -> tuple[bytes, bytes]:
         """What comes before and after a list's items."""
         meta: Json = {"resourceVersion": str(rv)}
@@ -124,11 +125,15 @@ class Encoder:
         if form is Form.TABLE:
             head = head_of("Table", f"meta.k8s.io/{self.accepted.version}")
             columns = dumps(self.printer.columns)
-            opening = b'"metadata":%b,"columnDefinitions":%b,"rows":[' % (dumps(meta), columns)
-            return head + opening, b"]}\n"
+            opening = b'"metadata":%b,"columnDefinitions":%b,"rows":' % (dumps(meta), columns)
+            if empty and self.printer.null_when_empty:
+                return head + opening, b"null}\n"
+            return head + opening + b"[", b"]}\n"
         if form is Form.METADATA_LIST:
             head = head_of("PartialObjectMetadataList", f"meta.k8s.io/{self.accepted.version}")
-            return head + b'"metadata":%b,"items":[' % dumps(meta), b"]}\n"
+            opening = head + b'"metadata":%b,"items":' % dumps(meta)
+            # asPartialObjectMetadataList appends to a nil slice: no items are "null".
+            return (opening, b"null}\n") if empty else (opening + b"[", b"]}\n")
         if self.resource.custom:
             return self._custom_list(meta)
         head = head_of(self.resource.list_kind, self.api_version)
@@ -151,27 +156,28 @@ class Encoder:
         """Columns and cells of this resource."""
         return printer_for(self.resource, self.version)
 
-    def row(self, stored: Stored, now: float | None = None) -> bytes:
-        """One row of a Table."""
+    def row(self, stored: Stored, *, include: str = "") -> bytes:
+        """One row of a Table; ``include`` overrides what the client asked for."""
         printer = self.printer
         if stored.cells is None:
             stored.cells = printer.cells(stored.load())
-        moment = time.time() if now is None else now
-        cells = dumps([c.at(moment) if hasattr(c, "at") else c for c in stored.cells])
+        moment = time.time()
+        cells = dumps([c.at(moment) if isinstance(c, Since) else c for c in stored.cells])
         conditions = printer.conditions(stored)
         out = b'{"cells":' + cells
         if conditions:
             out += b',"conditions":' + dumps(conditions)
-        return out + b',"object":' + self._row_object(stored) + b"}"
+        return out + b',"object":' + self._row_object(stored, include) + b"}"
 
-    def _row_object(self, stored: Stored) -> bytes:
-        if self.include == "Object":
+    def _row_object(self, stored: Stored, include: str) -> bytes:
+        wanted = include or self.include
+        if wanted == "Object":
             return self._served(self.view(stored).full)
-        if self.include == "None":
+        if wanted == "None":
             return b"null"
         return partial_metadata(stored, self.resource, self.accepted.version)
 
-    def table(self, stored: Stored, *, columns: bool) -> bytes:
+    def table(self, stored: Stored, *, columns: bool, include: str = "") -> bytes:
         """A Table of one row; in a watch only the first one has its columns."""
         definitions = dumps(self.printer.columns) if columns else b"null"
         head = head_of("Table", f"meta.k8s.io/{self.accepted.version}")
@@ -180,16 +186,18 @@ class Encoder:
             + b'"metadata":{"resourceVersion":"%d"},"columnDefinitions":' % stored.rv
             + definitions
             + b',"rows":['
-            + self.row(stored)
+            + self.row(stored, include=include)
             + b"]}"
         )
 
     # Watch ------------------------------------------------------------------------------------
 
-    def event(self, kind: str, stored: Stored, *, columns: bool = False) -> bytes:
+    def event(
+        self, kind: str, stored: Stored, *, columns: bool = False, include: str = ""
+    ) -> bytes:
         """A watch event with its newline."""
         if self.accepted.form is Form.TABLE:
-            obj = self.table(stored, columns=columns)
+            obj = self.table(stored, columns=columns, include=include)
         elif self.accepted.form is Form.METADATA_LIST:
             raise ApiError(406, "NotAcceptable", "a watch event is not a list")
         else:
@@ -199,7 +207,9 @@ class Encoder:
     def bookmark(self, rv: int, *, initial_end: bool = False, columns: bool = False) -> bytes:
         """A BOOKMARK event: an empty object with a resourceVersion."""
         stored = self.printer.empty(rv, _INITIAL_END if initial_end else None)
-        return self.event("BOOKMARK", stored, columns=columns)
+        # handlers/response.go asTable: the annotation is shown even to those who want no object.
+        hidden = initial_end and self.include == "None"
+        return self.event("BOOKMARK", stored, columns=columns, include="Metadata" if hidden else "")
 
 
 def error_event(error: ApiError) -> bytes:

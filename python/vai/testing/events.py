@@ -43,7 +43,11 @@ def events_v1(stored: Stored) -> Stored:
     """A core event as events.k8s.io/v1 shows it."""
     old = stored.load()
     renamed: Json = {_RENAMED.get(k, k): v for k, v in old.items()}
-    renamed.setdefault("eventTime", None)
+    # Fields without omitempty in the newer type.
+    for name in ("eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"):
+        renamed.setdefault(name, None)
+    for name in ("regarding", "deprecatedSource"):
+        renamed.setdefault(name, {})
     obj = {name: renamed[name] for name in _ORDER if name in renamed}
     api_version = "events.k8s.io/v1"
     item, start, end = render(obj, custom=False, kind="Event", api_version=api_version)

@@ -50,6 +50,13 @@ _SUPPORTED: dict[str, tuple[tuple[str, ...], bool]] = {
     "certificatesigningrequests.certificates.k8s.io": (("spec.signerName",), False),
     "resourceslices.resource.k8s.io": (("spec.nodeName", "spec.driver"), False),
 }
+# Two kinds word it in their own way (pkg/apis/{batch,resource}/v1/conversion.go).
+_WORDING = {
+    "jobs.batch": 'field label "{}" not supported for Job',
+    "resourceslices.resource.k8s.io": (
+        "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {}"
+    ),
+}
 _ALIASES = {"pods": {"spec.host": "spec.nodeName"}}
 
 
@@ -78,7 +85,8 @@ def check_field(resource: Resource, field: str) -> str:
     extra, namespaced = special
     if field == "metadata.name" or field in extra or (namespaced and field == "metadata.namespace"):
         return field
-    raise SelectorError(f"field label not supported: {field}")
+    wording = _WORDING.get(resource.full_name, "field label not supported: {}")
+    raise SelectorError(wording.format(field))
 
 
 def _text(value: Any) -> str:

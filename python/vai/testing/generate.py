@@ -628,7 +628,7 @@ def _owner(api_version: str, kind: str, name: str, uid: str) -> Json:
     }
 
 
-def _condition(  # noqa: PLR0913 - the fields of one condition
+def _condition(
     kind: str, status: str, at: str, reason: str = "", message: str = "", *, updated: bool = False
 ) -> Json:
     out: Json = {"type": kind}

@@ -63,6 +63,9 @@ def decode_continue(token: str) -> tuple[int, str]:
     prefix = "invalid continue token: continue key is not valid"
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        if not raw.startswith(b"{"):
+            first = raw[:1].decode("latin-1")
+            raise ValueError(f"invalid character {first!r} looking for beginning of value")
         data = json.loads(raw)
         version, rv, start = data.get("v"), int(data.get("rv", 0)), str(data.get("start", ""))
     except (binascii.Error, ValueError, AttributeError, TypeError) as error:
@@ -72,8 +75,9 @@ def decode_continue(token: str) -> tuple[int, str]:
             f"{prefix}: server does not recognize this encoded version {version or ''}"
         )
     if rv == 0:
-        raise bad_request(f"{prefix}: incorrect encoded start resourceVersion (version "
-                          "meta.k8s.io/v1)")
+        raise bad_request(
+            f"{prefix}: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+        )
     if not start:
         raise bad_request(f"{prefix}: encoded start key empty (version meta.k8s.io/v1)")
     return rv, start
@@ -125,9 +129,7 @@ def _continued(
     return past, prefix + start
 
 
-def page(
-    store: Store, table: Table, options: ListOptions, namespace: str, wait_s: float
-) -> Page:
+def page(store: Store, table: Table, options: ListOptions, namespace: str, wait_s: float) -> Page:
     """The page of objects that a LIST asks for.
 
     Raises:
@@ -176,7 +178,9 @@ def _filtered(
 
 def render_page(page_: Page, encoder: Encoder) -> Iterator[bytes]:
     """The list's bytes in pieces of about 64 KB."""
-    head, tail = encoder.list_parts(page_.rv, page_.continue_token, page_.remaining)
+    head, tail = encoder.list_parts(
+        page_.rv, page_.continue_token, page_.remaining, empty=not page_.items
+    )
     parts = [head]
     size = len(head)
     one = encoder.row if encoder.accepted.form is Form.TABLE else encoder.item

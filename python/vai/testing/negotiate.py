@@ -92,6 +92,19 @@ def _form(clause: _Clause, *, discovery: bool) -> Accepted | None:
     return Accepted(_META_FORMS[kind], version, pretty)
 
 
+_PRODUCED = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+STREAMED = ("application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
+
+
+def routed(header: str) -> bool:
+    """Whether go-restful lets a request through to its handler: by media type alone.
+
+    It knows ``*/*`` but no ``application/*``, so that one is refused before negotiation.
+    """
+    media = [part.partition(";")[0].strip() for part in header.split(",")]
+    return not header.strip() or any(m == "*/*" or m in _PRODUCED for m in media)
+
+
 @lru_cache(maxsize=256)
 def negotiate(header: str, *, discovery: bool = False) -> Accepted | None:
     """The first acceptable form in the Accept header's order of preference; None is a 406."""
@@ -102,3 +115,12 @@ def negotiate(header: str, *, discovery: bool = False) -> Accepted | None:
         if found is not None:
             return found
     return None
+
+
+@lru_cache(maxsize=256)
+def takes_plain_json(header: str) -> bool:
+    """Whether the client accepts JSON that was not transformed, as errors are sent."""
+    if not header.strip():
+        return True
+    forms = (_form(clause, discovery=False) for clause in _clauses(header))
+    return any(found is not None and found.form is Form.OBJECT for found in forms)

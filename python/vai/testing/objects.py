@@ -13,9 +13,7 @@ from typing import Any
 Json = dict[str, Any]
 
 # Objects here are trees, so the encoder need not look for cycles (a third of its time).
-_encode = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, separators=(",", ":")
-).encode
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 # metav1.ObjectMeta's field order (apimachinery pkg/apis/meta/v1/types.go).
 METADATA_ORDER = (

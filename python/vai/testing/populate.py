@@ -149,9 +149,7 @@ class Churn:
     def _add_pod(self) -> None:
         work = self._rng.choice(self._workloads)
         node = self._rng.choice(self._nodes) if self._nodes else ""
-        stored = self._simulator.store.put(
-            self._pods, self._generator.pod(work, node, new=True)
-        )
+        stored = self._simulator.store.put(self._pods, self._generator.pod(work, node, new=True))
         self._keys.append(stored.key)
         self._young.append(stored.key)
         self._balance += 1

@@ -6,81 +6,26 @@ one of the same name there, with wide columns always present as the API server s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from vai.testing.cells import (
+    Cells,
+    age,
+    containers,
+    format_labels,
+    format_selector,
+    get,
+    items,
+    name,
+    number,
+    selector_text,
+    since,
+)
 from vai.testing.durations import Since, human_duration, parse_timestamp
 from vai.testing.objects import Json
+from vai.testing.printers_cluster import CLUSTER_CELLS
 
 _NONE = "<none>"
-
-
-def since(value: object) -> Since:
-    """An age cell from a timestamp; ``<unknown>`` when there is none."""
-    return Since(parse_timestamp(value))
-
-
-def _age(obj: Json) -> Since:
-    return since(obj["metadata"].get("creationTimestamp"))
-
-
-def _name(obj: Json) -> str:
-    return str(obj["metadata"].get("name", ""))
-
-
-def _get(obj: Any, *path: str) -> Any:
-    for part in path:
-        if not isinstance(obj, dict):
-            return None
-        obj = obj.get(part)
-    return obj
-
-
-def _items(obj: Any, *path: str) -> list[Any]:
-    return _get(obj, *path) or []
-
-
-def _number(obj: Any, *path: str) -> int:
-    return int(_get(obj, *path) or 0)
-
-
-def _containers(template: Any) -> list[Any]:
-    containers = _items(template, "spec", "containers")
-    names = ",".join(c.get("name", "") for c in containers)
-    return [names, ",".join(c.get("image", "") for c in containers)]
-
-
-def format_labels(labels: dict[str, str] | None) -> str:
-    """``a=1,b=2`` in key order, ``<none>`` when empty (labels.FormatLabels)."""
-    return ",".join(f"{k}={v}" for k, v in sorted((labels or {}).items())) or _NONE
-
-
-def format_selector(selector: Json | None) -> str:
-    """A LabelSelector as one line (metav1.FormatLabelSelector)."""
-    text = selector_text(selector)
-    if selector is None:
-        return _NONE
-    return text or _NONE
-
-
-def selector_text(selector: Json | None) -> str:
-    """A LabelSelector in the syntax of a query."""
-    if not selector:
-        return ""
-    parts: list[tuple[str, str]] = [
-        (key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()
-    ]
-    for expression in selector.get("matchExpressions") or []:
-        key, operator = expression["key"], expression["operator"]
-        values = ",".join(sorted(expression.get("values") or []))
-        text = {
-            "In": f"{key} in ({values})",
-            "NotIn": f"{key} notin ({values})",
-            "Exists": key,
-            "DoesNotExist": f"!{key}",
-        }.get(operator, key)
-        parts.append((key, text))
-    return ",".join(text for _, text in sorted(parts, key=lambda part: part[0]))
 
 
 # Pods ---------------------------------------------------------------------------------------------
@@ -100,14 +45,14 @@ class _Pod:
     def __init__(self, pod: Json) -> None:
         self.spec: Json = pod.get("spec") or {}
         self.status: Json = pod.get("status") or {}
-        self.inits = {c["name"]: c for c in _items(self.spec, "initContainers")}
+        self.inits = {c["name"]: c for c in items(self.spec, "initContainers")}
         self.ready = 0
         self.restarts = 0
         self.sidecar_restarts = 0
         self.last: float | None = None
         self.sidecar_last: float | None = None
         self.reason = str(self.status.get("reason") or self.status.get("phase") or "")
-        for condition in _items(self.status, "conditions"):
+        for condition in items(self.status, "conditions"):
             gated = condition.get("reason") == "SchedulingGated"
             if condition.get("type") == "PodScheduled" and gated:
                 self.reason = "SchedulingGated"
@@ -123,22 +68,22 @@ class _Pod:
         return bool(self.inits.get(name, {}).get("restartPolicy") == "Always")
 
     def total(self) -> int:
-        return len(_items(self.spec, "containers")) + sum(map(self.sidecar, self.inits))
+        return len(items(self.spec, "containers")) + sum(map(self.sidecar, self.inits))
 
     def _condition(self, kind: str) -> bool:
         return any(
             c.get("type") == kind and c.get("status") == "True"
-            for c in _items(self.status, "conditions")
+            for c in items(self.status, "conditions")
         )
 
     @staticmethod
     def _later(last: float | None, container: Json) -> float | None:
-        ended = parse_timestamp(_get(container, "lastState", "terminated", "finishedAt"))
+        ended = parse_timestamp(get(container, "lastState", "terminated", "finishedAt"))
         return ended if ended is not None and (last is None or last < ended) else last
 
     def _initializing(self) -> bool:
-        for position, container in enumerate(_items(self.status, "initContainerStatuses")):
-            count = _number(container, "restartCount")
+        for position, container in enumerate(items(self.status, "initContainerStatuses")):
+            count = number(container, "restartCount")
             self.restarts += count
             self.last = self._later(self.last, container)
             sidecar = self.sidecar(container["name"])
@@ -165,12 +110,12 @@ class _Pod:
         self.restarts, self.last = self.sidecar_restarts, self.sidecar_last
         running = False
         error = ""
-        for container in reversed(_items(self.status, "containerStatuses")):
-            self.restarts += _number(container, "restartCount")
+        for container in reversed(items(self.status, "containerStatuses")):
+            self.restarts += number(container, "restartCount")
             self.last = self._later(self.last, container)
             state = container.get("state") or {}
             ended = state.get("terminated")
-            if _get(state, "waiting", "reason"):
+            if get(state, "waiting", "reason"):
                 self.reason = state["waiting"]["reason"]
             elif ended is not None:
                 self.reason = _ended(ended, "")
@@ -193,7 +138,7 @@ class _Pod:
         return str(self.restarts)
 
     def gates_cell(self) -> str:
-        gates = _items(self.spec, "readinessGates")
+        gates = items(self.spec, "readinessGates")
         if not gates:
             return _NONE
         passed = sum(self._condition(gate.get("conditionType", "")) for gate in gates)
@@ -202,13 +147,13 @@ class _Pod:
 
 def _pod(obj: Json) -> list[Any]:
     pod = _Pod(obj)
-    ips = _items(pod.status, "podIPs")
+    ips = items(pod.status, "podIPs")
     return [
-        _name(obj),
+        name(obj),
         f"{pod.ready}/{pod.total()}",
         pod.reason,
         pod.restarts_cell(),
-        _age(obj),
+        age(obj),
         (ips[0].get("ip") if ips else "") or _NONE,
         pod.spec.get("nodeName") or _NONE,
         pod.status.get("nominatedNodeName") or _NONE,
@@ -228,7 +173,7 @@ def _roles(labels: dict[str, str]) -> list[str]:
 
 
 def _address(obj: Json, kind: str) -> str:
-    for address in _items(obj, "status", "addresses"):
+    for address in items(obj, "status", "addresses"):
         if address.get("type") == kind:
             return str(address.get("address", ""))
     return _NONE
@@ -236,21 +181,21 @@ def _address(obj: Json, kind: str) -> str:
 
 def _node(obj: Json) -> list[Any]:
     status: list[str] = []
-    for condition in _items(obj, "status", "conditions"):
+    for condition in items(obj, "status", "conditions"):
         if condition.get("type") == "Ready":
             status = ["Ready" if condition.get("status") == "True" else "NotReady"]
     status = status or ["Unknown"]
-    if _get(obj, "spec", "unschedulable"):
+    if get(obj, "spec", "unschedulable"):
         status.append("SchedulingDisabled")
-    info = _get(obj, "status", "nodeInfo") or {}
+    info = get(obj, "status", "nodeInfo") or {}
     kernel = info.get("kernelVersion") or "<unknown>"
     if info.get("architecture"):
         kernel += f" ({info['architecture']})"
     return [
-        _name(obj),
+        name(obj),
         ",".join(status),
         ",".join(_roles(obj["metadata"].get("labels") or {})) or _NONE,
-        _age(obj),
+        age(obj),
         info.get("kubeletVersion", ""),
         _address(obj, "InternalIP"),
         _address(obj, "ExternalIP"),
@@ -261,25 +206,26 @@ def _node(obj: Json) -> list[Any]:
 
 
 def _namespace(obj: Json) -> list[Any]:
-    return [_name(obj), _get(obj, "status", "phase") or "", _age(obj)]
+    return [name(obj), get(obj, "status", "phase") or "", age(obj)]
 
 
 def _load_balancer(obj: Json) -> str:
-    found = {i.get("ip") or i.get("hostname") for i in _items(obj, "status", "loadBalancer",
-                                                              "ingress")}
+    found = {
+        i.get("ip") or i.get("hostname") for i in items(obj, "status", "loadBalancer", "ingress")
+    }
     return ",".join(sorted(i for i in found if i))
 
 
 def _external_ip(obj: Json) -> str:
-    external = _items(obj, "spec", "externalIPs")
-    match _get(obj, "spec", "type"):
+    external = items(obj, "spec", "externalIPs")
+    match get(obj, "spec", "type"):
         case "ClusterIP" | "NodePort":
             return ",".join(external) or _NONE
         case "LoadBalancer":
             ingress = [i for i in _load_balancer(obj).split(",") if i]
             return ",".join([*ingress, *external]) or "<pending>"
         case "ExternalName":
-            return str(_get(obj, "spec", "externalName") or "")
+            return str(get(obj, "spec", "externalName") or "")
     return "<unknown>"
 
 
@@ -290,47 +236,47 @@ def _port(port: Json) -> str:
 
 
 def _service(obj: Json) -> list[Any]:
-    ips = _items(obj, "spec", "clusterIPs")
+    ips = items(obj, "spec", "clusterIPs")
     return [
-        _name(obj),
-        _get(obj, "spec", "type") or "",
+        name(obj),
+        get(obj, "spec", "type") or "",
         ips[0] if ips else _NONE,
         _external_ip(obj),
-        ",".join(map(_port, _items(obj, "spec", "ports"))) or _NONE,
-        _age(obj),
-        format_labels(_get(obj, "spec", "selector")),
+        ",".join(map(_port, items(obj, "spec", "ports"))) or _NONE,
+        age(obj),
+        format_labels(get(obj, "spec", "selector")),
     ]
 
 
 def _config_map(obj: Json) -> list[Any]:
     count = len(obj.get("data") or {}) + len(obj.get("binaryData") or {})
-    return [_name(obj), count, _age(obj)]
+    return [name(obj), count, age(obj)]
 
 
 def _secret(obj: Json) -> list[Any]:
-    return [_name(obj), obj.get("type", ""), len(obj.get("data") or {}), _age(obj)]
+    return [name(obj), obj.get("type", ""), len(obj.get("data") or {}), age(obj)]
 
 
 def _service_account(obj: Json) -> list[Any]:
-    return [_name(obj), _age(obj)]
+    return [name(obj), age(obj)]
 
 
 def _event(obj: Json) -> list[Any]:
     first = since(obj.get("firstTimestamp") or obj.get("eventTime"))
     last = since(obj["lastTimestamp"]) if obj.get("lastTimestamp") else first
-    count = _number(obj, "count")
+    count = number(obj, "count")
     series = obj.get("series")
     if series:
         last = since(series.get("lastObservedTime"))
-        count = _number(series, "count")
+        count = number(series, "count")
     elif not count:
         count = 1
     involved = obj.get("involvedObject") or {}
     target = involved.get("kind", "").lower()
     if involved.get("name"):
         target += f"/{involved['name']}"
-    component = _get(obj, "source", "component") or obj.get("reportingComponent") or ""
-    instance = _get(obj, "source", "host") or obj.get("reportingInstance") or ""
+    component = get(obj, "source", "component") or obj.get("reportingComponent") or ""
+    instance = get(obj, "source", "host") or obj.get("reportingInstance") or ""
     return [
         last,
         obj.get("type", ""),
@@ -341,24 +287,25 @@ def _event(obj: Json) -> list[Any]:
         obj.get("message", "").strip(),
         first,
         count,
-        _name(obj),
+        name(obj),
     ]
 
 
 def _endpoints(obj: Json) -> list[Any]:
     found: list[str] = []
-    for subset in _items(obj, "subsets"):
+    for subset in items(obj, "subsets"):
         addresses = [a["ip"] for a in subset.get("addresses") or []]
         ports = subset.get("ports") or []
         if not ports:
             found += addresses
         for port in ports:
-            found += [f"[{a}]:{port['port']}" if ":" in a else f"{a}:{port['port']}"
-                      for a in addresses]
+            found += [
+                f"[{a}]:{port['port']}" if ":" in a else f"{a}:{port['port']}" for a in addresses
+            ]
     text = ",".join(found[:3])
     if len(found) > 3:
         text = f"{text} + {len(found) - 3} more..."
-    return [_name(obj), text if obj.get("subsets") else _NONE, _age(obj)]
+    return [name(obj), text if obj.get("subsets") else _NONE, age(obj)]
 
 
 def _more(found: list[str]) -> str:
@@ -369,54 +316,54 @@ def _more(found: list[str]) -> str:
 def _endpoint_slice(obj: Json) -> list[Any]:
     ports = [
         str(p["port"]) if p.get("port") is not None else p.get("name", "*")
-        for p in _items(obj, "ports")
+        for p in items(obj, "ports")
     ]
-    addresses = [a for e in _items(obj, "endpoints") for a in e.get("addresses") or []]
-    return [_name(obj), obj.get("addressType", ""), _more(ports), _more(addresses), _age(obj)]
+    addresses = [a for e in items(obj, "endpoints") for a in e.get("addresses") or []]
+    return [name(obj), obj.get("addressType", ""), _more(ports), _more(addresses), age(obj)]
 
 
 # apps, batch, others ------------------------------------------------------------------------------
 
 
 def _template(obj: Json) -> Any:
-    return _get(obj, "spec", "template")
+    return get(obj, "spec", "template")
 
 
 def _replicas(obj: Json) -> str:
-    return f"{_number(obj, 'status', 'readyReplicas')}/{_number(obj, 'spec', 'replicas')}"
+    return f"{number(obj, 'status', 'readyReplicas')}/{number(obj, 'spec', 'replicas')}"
 
 
 def _deployment(obj: Json) -> list[Any]:
     return [
-        _name(obj),
+        name(obj),
         _replicas(obj),
-        _number(obj, "status", "updatedReplicas"),
-        _number(obj, "status", "availableReplicas"),
-        _age(obj),
-        *_containers(_template(obj)),
-        selector_text(_get(obj, "spec", "selector")),
+        number(obj, "status", "updatedReplicas"),
+        number(obj, "status", "availableReplicas"),
+        age(obj),
+        *containers(_template(obj)),
+        selector_text(get(obj, "spec", "selector")),
     ]
 
 
 def _replica_set(obj: Json) -> list[Any]:
     return [
-        _name(obj),
-        _number(obj, "spec", "replicas"),
-        _number(obj, "status", "replicas"),
-        _number(obj, "status", "readyReplicas"),
-        _age(obj),
-        *_containers(_template(obj)),
-        format_selector(_get(obj, "spec", "selector")),
+        name(obj),
+        number(obj, "spec", "replicas"),
+        number(obj, "status", "replicas"),
+        number(obj, "status", "readyReplicas"),
+        age(obj),
+        *containers(_template(obj)),
+        format_selector(get(obj, "spec", "selector")),
     ]
 
 
 def _stateful_set(obj: Json) -> list[Any]:
-    return [_name(obj), _replicas(obj), _age(obj), *_containers(_template(obj))]
+    return [name(obj), _replicas(obj), age(obj), *containers(_template(obj))]
 
 
 def _daemon_set(obj: Json) -> list[Any]:
     counts = [
-        _number(obj, "status", field)
+        number(obj, "status", field)
         for field in (
             "desiredNumberScheduled",
             "currentNumberScheduled",
@@ -426,19 +373,19 @@ def _daemon_set(obj: Json) -> list[Any]:
         )
     ]
     return [
-        _name(obj),
+        name(obj),
         *counts,
-        format_labels(_get(obj, "spec", "template", "spec", "nodeSelector")),
-        _age(obj),
-        *_containers(_template(obj)),
-        format_selector(_get(obj, "spec", "selector")),
+        format_labels(get(obj, "spec", "template", "spec", "nodeSelector")),
+        age(obj),
+        *containers(_template(obj)),
+        format_selector(get(obj, "spec", "selector")),
     ]
 
 
 def _job_status(obj: Json) -> str:
     # The first condition of a type decides (hasJobCondition).
     state: dict[str, bool] = {}
-    for condition in _items(obj, "status", "conditions"):
+    for condition in items(obj, "status", "conditions"):
         state.setdefault(condition["type"], condition.get("status") == "True")
     for kind in ("Complete", "Failed"):
         if state.get(kind):
@@ -452,51 +399,51 @@ def _job_status(obj: Json) -> str:
 
 
 def _job(obj: Json) -> list[Any]:
-    wanted = _get(obj, "spec", "completions")
-    parallel = _number(obj, "spec", "parallelism")
-    succeeded = _number(obj, "status", "succeeded")
+    wanted = get(obj, "spec", "completions")
+    parallel = number(obj, "spec", "parallelism")
+    succeeded = number(obj, "status", "succeeded")
     if wanted is not None:
         completions = f"{succeeded}/{wanted}"
     elif parallel > 1:
         completions = f"{succeeded}/1 of {parallel}"
     else:
         completions = f"{succeeded}/1"
-    started = parse_timestamp(_get(obj, "status", "startTime"))
-    ended = parse_timestamp(_get(obj, "status", "completionTime"))
+    started = parse_timestamp(get(obj, "status", "startTime"))
+    ended = parse_timestamp(get(obj, "status", "completionTime"))
     duration: Any = ""
     if started is not None:
         duration = Since(started) if ended is None else human_duration(ended - started)
     return [
-        _name(obj),
+        name(obj),
         _job_status(obj),
         completions,
         duration,
-        _age(obj),
-        *_containers(_template(obj)),
-        format_selector(_get(obj, "spec", "selector")),
+        age(obj),
+        *containers(_template(obj)),
+        format_selector(get(obj, "spec", "selector")),
     ]
 
 
 def _cron_job(obj: Json) -> list[Any]:
-    last = _get(obj, "status", "lastScheduleTime")
-    suspend = _get(obj, "spec", "suspend")
-    inner = _get(obj, "spec", "jobTemplate", "spec") or {}
+    last = get(obj, "status", "lastScheduleTime")
+    suspend = get(obj, "spec", "suspend")
+    inner = get(obj, "spec", "jobTemplate", "spec") or {}
     return [
-        _name(obj),
-        _get(obj, "spec", "schedule") or "",
-        _get(obj, "spec", "timeZone") or _NONE,
+        name(obj),
+        get(obj, "spec", "schedule") or "",
+        get(obj, "spec", "timeZone") or _NONE,
         # printBoolPtr prints Go's True and False in title case.
         "<unset>" if suspend is None else ("True" if suspend else "False"),
-        len(_items(obj, "status", "active")),
+        len(items(obj, "status", "active")),
         since(last) if last else _NONE,
-        _age(obj),
-        *_containers(inner.get("template")),
+        age(obj),
+        *containers(inner.get("template")),
         format_selector(inner.get("selector")),
     ]
 
 
 def _lease(obj: Json) -> list[Any]:
-    return [_name(obj), _get(obj, "spec", "holderIdentity") or "", _age(obj)]
+    return [name(obj), get(obj, "spec", "holderIdentity") or "", age(obj)]
 
 
 def _role_binding(obj: Json) -> list[Any]:
@@ -508,9 +455,9 @@ def _role_binding(obj: Json) -> list[Any]:
     accounts = (f"{s.get('namespace', '')}/{s['name']}" for s in of("ServiceAccount"))
     reference = obj.get("roleRef") or {}
     return [
-        _name(obj),
+        name(obj),
         f"{reference.get('kind', '')}/{reference.get('name', '')}",
-        _age(obj),
+        age(obj),
         ", ".join(s["name"] for s in of("User")),
         ", ".join(s["name"] for s in of("Group")),
         ", ".join(accounts),
@@ -518,18 +465,18 @@ def _role_binding(obj: Json) -> list[Any]:
 
 
 def _ingress(obj: Json) -> list[Any]:
-    rules = [r.get("host") for r in _items(obj, "spec", "rules")]
+    rules = [r.get("host") for r in items(obj, "spec", "rules")]
     hosts = [host for host in rules if host]
     text = ",".join(hosts[:3]) or "*"
     if len(hosts) > 3:
         text = f"{text} + {len(hosts) - 3} more..."
     return [
-        _name(obj),
-        _get(obj, "spec", "ingressClassName") or _NONE,
+        name(obj),
+        get(obj, "spec", "ingressClassName") or _NONE,
         text,
         _load_balancer(obj),
-        "80, 443" if _items(obj, "spec", "tls") else "80",
-        _age(obj),
+        "80, 443" if items(obj, "spec", "tls") else "80",
+        age(obj),
     ]
 
 
@@ -548,42 +495,43 @@ def _modes(modes: list[str]) -> str:
 def _phase(obj: Json) -> str:
     if obj["metadata"].get("deletionTimestamp"):
         return "Terminating"
-    return str(_get(obj, "status", "phase") or "")
+    return str(get(obj, "status", "phase") or "")
 
 
 def _volume(obj: Json) -> list[Any]:
-    claim = _get(obj, "spec", "claimRef")
+    claim = get(obj, "spec", "claimRef")
     return [
-        _name(obj),
-        _get(obj, "spec", "capacity", "storage") or "0",
-        _modes(_items(obj, "spec", "accessModes")),
-        _get(obj, "spec", "persistentVolumeReclaimPolicy") or "",
+        name(obj),
+        get(obj, "spec", "capacity", "storage") or "0",
+        _modes(items(obj, "spec", "accessModes")),
+        get(obj, "spec", "persistentVolumeReclaimPolicy") or "",
         _phase(obj),
         f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else "",
-        _get(obj, "spec", "storageClassName") or "",
-        _get(obj, "spec", "volumeAttributesClassName") or "<unset>",
-        _get(obj, "status", "reason") or "",
-        _age(obj),
-        _get(obj, "spec", "volumeMode") or "<unset>",
+        get(obj, "spec", "storageClassName") or "",
+        get(obj, "spec", "volumeAttributesClassName") or "<unset>",
+        get(obj, "status", "reason") or "",
+        age(obj),
+        get(obj, "spec", "volumeMode") or "<unset>",
     ]
 
 
 def _claim(obj: Json) -> list[Any]:
-    volume = _get(obj, "spec", "volumeName") or ""
+    volume = get(obj, "spec", "volumeName") or ""
     return [
-        _name(obj),
+        name(obj),
         _phase(obj),
         volume,
-        (_get(obj, "status", "capacity", "storage") or "0") if volume else "",
-        _modes(_items(obj, "status", "accessModes")) if volume else "",
-        _get(obj, "spec", "storageClassName") or "",
-        _get(obj, "spec", "volumeAttributesClassName") or "<unset>",
-        _age(obj),
-        _get(obj, "spec", "volumeMode") or "<unset>",
+        (get(obj, "status", "capacity", "storage") or "0") if volume else "",
+        _modes(items(obj, "status", "accessModes")) if volume else "",
+        get(obj, "spec", "storageClassName") or "",
+        get(obj, "spec", "volumeAttributesClassName") or "<unset>",
+        age(obj),
+        get(obj, "spec", "volumeMode") or "<unset>",
     ]
 
 
-CELLS: dict[str, Callable[[Json], list[Any]]] = {
+CELLS: dict[str, Cells] = {
+    **CLUSTER_CELLS,
     "pods": _pod,
     "nodes": _node,
     "namespaces": _namespace,
@@ -592,6 +540,7 @@ CELLS: dict[str, Callable[[Json], list[Any]]] = {
     "secrets": _secret,
     "serviceaccounts": _service_account,
     "events": _event,
+    "events.events.k8s.io": _event,
     "endpoints": _endpoints,
     "persistentvolumes": _volume,
     "persistentvolumeclaims": _claim,

@@ -46,6 +46,7 @@ class Request:
     namespace: str = ""
     name: str = ""
     subresource: str = ""
+    watch_path: bool = False
     verb: str = ""
     kind: str = "other"
 
@@ -87,8 +88,8 @@ def read_request(
 
 
 def _read_resource(request: Request, rest: list[str]) -> None:
-    forced_watch = rest[0] == "watch"
-    if forced_watch:
+    request.watch_path = rest[0] == "watch"
+    if request.watch_path:
         rest = rest[1:]
     # /namespaces/NS/status and /namespaces/NS/finalize are the namespace itself.
     inner = len(rest) > 2 and rest[0] == "namespaces" and rest[2] not in ("status", "finalize")
@@ -98,19 +99,20 @@ def _read_resource(request: Request, rest: list[str]) -> None:
     request.resource = rest[0] if rest else ""
     request.name = rest[1] if len(rest) > 1 else ""
     request.subresource = rest[2] if len(rest) > 2 else ""
-    if forced_watch:
-        request.query["watch"] = "true"
 
 
 def _classify(request: Request) -> None:
     query = request.query
     if request.method == "GET":
-        collection = not request.name
-        if "watch" in query and flag(query["watch"]) and not request.subresource:
+        # ?watch on one object's path is ignored; only /watch/…/NAME watches one.
+        wanted = request.watch_path or (
+            not request.name and "watch" in query and flag(query["watch"])
+        )
+        if wanted:
             request.verb = "watch"
             request.kind = _watch_kind(request)
         else:
-            request.verb = request.kind = "list" if collection else "get"
+            request.verb = request.kind = "get" if request.name else "list"
         return
     request.kind = "write"
     request.verb = {
@@ -206,7 +208,7 @@ def list_options(request: Request, resource: Resource) -> ListOptions:
         send_initial=send_initial,
     )
     _validate(options)
-    _check_version(options, resource)
+    _check_version(options)
     return options
 
 
@@ -218,15 +220,14 @@ def _with_name(request: Request, fields: FieldSelector) -> FieldSelector:
     return fields or FieldSelector((FieldTerm("metadata.name", request.name),))
 
 
-def _check_version(options: ListOptions, resource: Resource) -> None:
+def _check_version(options: ListOptions) -> None:
     text = options.resource_version
     if not text or (text.isascii() and text.isdigit()):
         return
     problem = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
     if options.watch:
-        raise invalid(
-            resource.group, resource.name, "", [("FieldValueInvalid", "resourceVersion", problem)]
-        )
+        # The cacher's error reaches the handler unconverted: a bare 500 without a reason.
+        raise ApiError(500, "", f"resourceVersion: {problem}")
     raise bad_request(f"invalid resource version: resourceVersion: {problem}")
 
 
@@ -260,9 +261,7 @@ def _list_causes(options: ListOptions) -> list[_Cause]:
         if match not in (_EXACT, _NOT_OLDER):
             causes.append(_unsupported(match, '"Exact", "NotOlderThan", ""'))
         if match == _EXACT and options.resource_version == "0":
-            causes.append(
-                _forbidden(name, f'{name} "exact" is forbidden for resourceVersion "0"')
-            )
+            causes.append(_forbidden(name, f'{name} "exact" is forbidden for resourceVersion "0"'))
     if options.send_initial is not None:
         causes.append(_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     return causes

@@ -7,8 +7,8 @@ autoscaling/v1 is left out: it is a second view of autoscaling/v2's objects.
 
 from __future__ import annotations
 
-import hashlib
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -115,9 +115,7 @@ def _check_value(key: str, value: str) -> None:
     if value and not _NAME.fullmatch(value):
         errors.append(_VALUE_MESSAGE)
     if errors:
-        raise SelectorError(
-            f'values[0][{key}]: Invalid value: "{value}": {"; ".join(errors)}'
-        )
+        raise SelectorError(f'values[0][{key}]: Invalid value: "{value}": {"; ".join(errors)}')
 
 
 def _is_int64(text: str) -> bool:
@@ -217,13 +215,11 @@ class _LabelParser:
             return Requirement(key, kind, frozenset(values))
         operator = {"=": "in", "==": "in", "!=": "notin", ">": "gt", "<": "lt"}.get(kind)
         if operator is None:
-            raise SelectorError(
-                f"found '{literal}', expected: in, notin, =, ==, !=, gt, lt"
-            )
+            raise SelectorError(f"found '{literal}', expected: in, notin, =, ==, !=, gt, lt")
         value = self.exact_value()
         if operator in ("gt", "lt") and not _is_int64(value):
             raise SelectorError(
-                f'values[0]: Invalid value: "{value}": for \'Gt\', \'Lt\' operators, the value '
+                f"values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value "
                 "must be an integer"
             )
         _check_value(key, value)
@@ -340,9 +336,7 @@ def _unescape(text: str) -> str:
     for char in text:
         if escaped:
             if char not in "\\,=":
-                raise SelectorError(
-                    f"invalid field selector: invalid escape sequence: \\{char}"
-                )
+                raise SelectorError(f"invalid field selector: invalid escape sequence: \\{char}")
             out.append(char)
             escaped = False
         elif char == "\\":

@@ -17,7 +17,7 @@ from vai.testing.events import events_v1
 from vai.testing.faults import Damage
 from vai.testing.link import Connection, LinkDownError
 from vai.testing.listing import empty_page, page, render_page
-from vai.testing.negotiate import Form, negotiate
+from vai.testing.negotiate import STREAMED, Form, negotiate, routed, takes_plain_json
 from vai.testing.objects import Json, Stored, dumps
 from vai.testing.patches import json_patch, merge, strategic
 from vai.testing.requests import Request, flag, list_options, read_request
@@ -28,6 +28,7 @@ from vai.testing.status import (
     method_not_allowed,
     not_acceptable,
     not_found,
+    not_routed,
     unauthorized,
     unknown_resource,
     unsupported_media_type,
@@ -170,7 +171,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         simulator = self.simulator
         path = request.path.rstrip("/") or "/"
         if path in ("/healthz", "/readyz", "/livez"):
-            return Reply(200, b"ok", "text/plain; charset=utf-8")
+            nosniff = (("X-Content-Type-Options", "nosniff"),)
+            return Reply(200, b"ok", "text/plain; charset=utf-8", nosniff)
         if request.method != "GET":
             raise method_not_allowed()
         if path == "/version":
@@ -187,6 +189,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif parts[0] == "apis" and len(parts) == 3:
             document = discovery.resource_list(simulator.registry, parts[1], parts[2])
         if document is None:
+            known = {group for group, _ in discovery.groups(simulator.registry)}
+            group = "" if parts[0] == "api" else parts[1] if len(parts) > 2 else None
+            if group in known and len(parts) > 1:
+                raise unknown_resource()
             raise _PlainNotFound
         return Reply(200, dumps(document) + b"\n")
 
@@ -198,7 +204,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if accepted.form is Form.DISCOVERY:
             document = discovery.aggregated(registry, core=path == "/api")
             tag = discovery.etag(document)
-            headers = (("ETag", tag), ("Vary", "Accept"))
+            # aggregated/handler.go: clients may cache it and ask again with the ETag.
+            headers = (("Cache-Control", "public"), ("ETag", tag), ("Vary", "Accept"))
             if self.headers.get("If-None-Match") == tag:
                 return Reply(304, b"", discovery.AGGREGATED_TYPE, headers)
             return Reply(200, dumps(document) + b"\n", discovery.AGGREGATED_TYPE, headers)
@@ -206,12 +213,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             document = discovery.api_versions(f"{self.simulator.host}:{self.simulator.port}")
         else:
             document = discovery.group_list(registry)
-        return Reply(200, dumps(document) + b"\n", _JSON, (("Vary", "Accept"),))
+        return Reply(200, dumps(document) + b"\n")
 
     # Collections ------------------------------------------------------------------------------
 
     def _encoder(self, request: Request, resource: Resource) -> Encoder:
-        accepted = negotiate(self.headers.get("Accept", ""))
+        header = self.headers.get("Accept", "")
+        if not routed(header):
+            streamed = STREAMED if request.verb == "list" else ()
+            raise not_routed(", ".join((_ACCEPTED, *streamed)))
+        accepted = negotiate(header)
         if accepted is None:
             raise not_acceptable(_ACCEPTED)
         include = include_object(request.query) if accepted.form is Form.TABLE else "Metadata"
@@ -272,9 +283,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._write(b"0\r\n\r\n")
 
     def _gone(self) -> bool:
-        return (
-            self.connection_.dead or self.simulator.closed or self.connection_.hung_up()
-        )
+        return self.connection_.dead or self.simulator.closed or self.connection_.hung_up()
 
     def _damaged_event(self, request: Request, frame: bytes) -> bytes | None:
         damage = self.simulator.faults.damage(request)
@@ -295,8 +304,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         }
         verb = verbs.get(request.verb)
         needs_name = request.verb in ("update", "patch")
-        if verb is None or (needs_name and not request.name) or (
-            request.verb == "create" and request.name
+        if (
+            verb is None
+            or (needs_name and not request.name)
+            or (request.verb == "create" and request.name)
         ):
             raise method_not_allowed()
         if resource.name == "events" and resource.group and request.verb != "get":
@@ -319,6 +330,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self._single(encoder, stored)
 
     def _body(self, request: Request) -> Json:
+        media = request.headers.get("Content-Type", _JSON).partition(";")[0].strip()
+        if media != _JSON:
+            raise unsupported_media_type(_JSON)
         try:
             body = json.loads(request.body or b"")
         except ValueError as error:
@@ -443,11 +457,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._whole(404, b"404 page not found\n", None, "text/plain; charset=utf-8", headers)
             return
         body = error.body()
-        if self._pretty(request):
+        # Errors are negotiated without transformations; where that fails, WriteRawJSON indents.
+        raw = not takes_plain_json(self.headers.get("Accept", ""))
+        if raw or self._pretty(request):
             body = indented(body)
         retry: tuple[tuple[str, str], ...] = ()
         if error.retry_after_s:
             retry = (("Retry-After", str(error.retry_after_s)),)
+        if error.code == 403:
+            retry = (*retry, ("X-Content-Type-Options", "nosniff"))
         self._whole(error.code, body, None, _JSON, retry)
 
     def _whole(
@@ -513,9 +531,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.entry.status = status
         self.send_response_only(status)
         self.send_header("Audit-Id", str(uuid.uuid4()))
-        self.send_header("Cache-Control", "no-cache, private")
+        listed = list(headers)
+        if not any(name == "Cache-Control" for name, _ in listed):
+            self.send_header("Cache-Control", "no-cache, private")
         self.send_header("Content-Type", content_type)
-        for name, value in headers:
+        for name, value in listed:
             self.send_header(name, value)
         self.send_header("Date", self.date_time_string())
         if self.close_connection:
@@ -563,6 +583,8 @@ def malformed(data: bytes) -> bytes:
 def indented(body: bytes) -> bytes:
     """JSON for people, as ``pretty=true`` has it."""
     text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    for char, escape in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e")):
+        text = text.replace(char, escape)
     return text.encode("utf-8", "surrogatepass")
 
 

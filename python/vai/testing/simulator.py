@@ -53,7 +53,7 @@ class Simulator:
         now: The clock of creationTimestamps and generated times.
     """
 
-    def __init__(  # noqa: PLR0913 - all optional, keyword-only
+    def __init__(
         self,
         *,
         seed: int = 0,
@@ -185,9 +185,7 @@ class Simulator:
         if resource.namespaced:
             metadata.setdefault("namespace", "default")
         key = _key(resource, metadata["name"], metadata.get("namespace", ""))
-        return self.writer.change(
-            resource, key, lambda _: new, subresource="*", version=""
-        ).load()
+        return self.writer.change(resource, key, lambda _: new, subresource="*", version="").load()
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Create or replace many objects."""

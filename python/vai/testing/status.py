@@ -81,14 +81,12 @@ def unauthorized() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(  # noqa: PLR0913 - the parts of one RBAC sentence
+def forbidden(
     user: str, verb: str, group: str, resource: str, namespace: str, name: str
 ) -> ApiError:
     """403 with the sentence that names the missing rule (responsewriters/errors.go)."""
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    sentence = (
-        f'User "{user}" cannot {verb} resource "{resource}" in API group "{group}" {where}'
-    )
+    sentence = f'User "{user}" cannot {verb} resource "{resource}" in API group "{group}" {where}'
     subject = qualified(resource, group)
     if name:
         subject += f' "{name}"'
@@ -112,9 +110,7 @@ def not_found(group: str, resource: str, name: str) -> ApiError:
 
 def unknown_resource() -> ApiError:
     """404 for a path inside a served group version that no resource has."""
-    return ApiError(
-        404, "NotFound", "the server could not find the requested resource", details={}
-    )
+    return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
 
 
 def method_not_allowed() -> ApiError:
@@ -131,6 +127,16 @@ def not_acceptable(accepted: str) -> ApiError:
     """406 with the media types that would do."""
     return ApiError(
         406, "NotAcceptable", f"only the following media types are accepted: {accepted}"
+    )
+
+
+def not_routed(representations: str) -> ApiError:
+    """406 from go-restful, before the API's own negotiation."""
+    return ApiError(
+        406,
+        "NotAcceptable",
+        f"406: Not Acceptable\n\nAvailable representations: {representations}",
+        details={},
     )
 
 
@@ -186,9 +192,7 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[tuple[str, str, s
 def too_large_resource_version(asked: int, current: int, retry_s: int = 1) -> ApiError:
     """504 for a resourceVersion from the future (storage/errors.go)."""
     details: Json = {
-        "causes": [
-            {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-        ]
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     }
     if retry_s:
         details["retryAfterSeconds"] = retry_s
@@ -206,10 +210,14 @@ _GENERIC = {
         "TooManyRequests",
         "the server has received too many requests and has asked us to try again later",
     ),
-    500: ("InternalError", 'an error on the server ("simulated") has prevented the request '
-          "from succeeding"),
-    502: ("InternalError", 'an error on the server ("simulated") has prevented the request '
-          "from succeeding"),
+    500: (
+        "InternalError",
+        'an error on the server ("simulated") has prevented the request from succeeding',
+    ),
+    502: (
+        "InternalError",
+        'an error on the server ("simulated") has prevented the request from succeeding',
+    ),
     503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
     504: (
         "Timeout",
@@ -227,8 +235,10 @@ def injected(code: int, *, retry_after: int | None = None, message: str | None =
         return expired(message or "The resourceVersion for the provided list is too old.")
     reason, text = _GENERIC.get(
         code,
-        ("Unknown", f"the server responded with the status code {code} but did not return more "
-         "information"),
+        (
+            "Unknown",
+            f"the server responded with the status code {code} but did not return more information",
+        ),
     )
     details: Json | None = None
     if retry_after:

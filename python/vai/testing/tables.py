@@ -1,24 +1,22 @@
 """Tables: columns, cells, and the empty object that a bookmark carries.
 
-The columns and the empty objects of the built-in kinds are in data/kinds.json, printed by
-kubernetes' own printers and types (v1.36.3). Cells are made by vai.testing.printers.
+The columns and the empty objects of the built-in kinds are in data/kinds.json: the columns printed
+by kubernetes' own handlers, the objects from a kube-apiserver's bookmarks (v1.36.3). Cells are made by vai.testing.printers.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources as package_files
 from typing import Any
 
+from vai.testing.cells import Cells
 from vai.testing.durations import Since, parse_timestamp, timestamp
 from vai.testing.jsonpath import JsonPath
 from vai.testing.objects import Json, Stored, dumps, head_of, render
 from vai.testing.printers import CELLS
 from vai.testing.resources import Resource
-
-Cells = Callable[[Json], list[Any]]
 
 _COMPLETED: dict[str, list[Json]] = {
     phase: [{"type": "Completed", "status": "True", "reason": phase, "message": message}]
@@ -96,6 +94,8 @@ class Printer:
             self.columns, self.cells = known["columns"], make
         else:
             self.columns, self.cells = _default_columns(), _default_cells
+        # rest.defaultTableConvertor leaves the rows of an empty list nil, the printers do not.
+        self.null_when_empty = bool(self.cells is _default_cells)
 
     def conditions(self, stored: Stored) -> list[Json] | None:
         """A row's conditions: a pod that ended is marked Completed."""
@@ -105,10 +105,10 @@ class Printer:
 
     def empty(self, rv: int, annotations: dict[str, str] | None) -> Stored:
         """The object of a bookmark."""
-        metadata: Json = {"resourceVersion": str(rv)}
-        if annotations:
-            metadata["annotations"] = annotations
         resource = self.resource
+        metadata: Json = {**self._zero["metadata"], "resourceVersion": str(rv)}
+        if annotations:
+            metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
         obj: Json = {"metadata": metadata}
         if not resource.custom:
             obj = {**self._zero, "metadata": metadata}

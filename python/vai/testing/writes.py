@@ -91,6 +91,8 @@ class Writer:
         metadata.setdefault("creationTimestamp", timestamp(self.now()))
         if resource.full_name not in _NO_GENERATION and ("spec" in obj or resource.custom):
             metadata.setdefault("generation", 1)
+        if resource.full_name == "pods":
+            _pod_defaults(obj)
         if resource.full_name == "namespaces":
             obj.setdefault("spec", {"finalizers": ["kubernetes"]})
             obj.setdefault("status", {"phase": "Active"})
@@ -276,6 +278,20 @@ class Writer:
             if table.resource.namespaced:
                 for key in [k for k, o in table.objects.items() if o.namespace == namespace]:
                     self.store.remove(table.resource, key)
+
+
+def _pod_defaults(pod: Json) -> None:
+    """The defaults that selectors and columns look at (apis/core/v1/defaults.go)."""
+    spec = pod.setdefault("spec", {})
+    for name, value in (
+        ("restartPolicy", "Always"),
+        ("terminationGracePeriodSeconds", 30),
+        ("dnsPolicy", "ClusterFirst"),
+        ("securityContext", {}),
+        ("schedulerName", "default-scheduler"),
+    ):
+        spec.setdefault(name, value)
+    pod.setdefault("status", {"phase": "Pending"})
 
 
 def _key(metadata: Json) -> str:
