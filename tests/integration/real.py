@@ -117,10 +117,9 @@ def redacted(item: Json) -> Json:
     Without last-applied-configuration, which repeats the values.
     """
     metadata = dict(item["metadata"])
-    notes = {k: v for k, v in metadata.get("annotations", {}).items() if k != APPLIED}
-    metadata.pop("annotations", None)
-    if notes:
-        metadata["annotations"] = notes
+    if "annotations" in metadata:
+        notes = metadata["annotations"].items()
+        metadata["annotations"] = {key: note for key, note in notes if key != APPLIED}
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": "meta.k8s.io/v1",
