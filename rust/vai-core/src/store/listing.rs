@@ -22,9 +22,9 @@ use crate::feed::PageMeta;
 /// What the writer's thread knows of the list so far.
 #[derive(Default)]
 struct Session {
+    /// Ids of objects that the list has. Sets, not sums: a page or a batch may come twice.
     seen: RoaringBitmap,
-    unchanged: u64,
-    changed: u64,
+    unchanged: RoaringBitmap,
     failed: Option<Error>,
 }
 
@@ -51,7 +51,16 @@ pub struct Listing {
     number: u64,
     first: bool,
     intake: Intake,
+    pages: Mutex<Pages>,
     session: Arc<Mutex<Session>>,
+}
+
+/// Whether the list was read to its end: what a list does not have is deleted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pages {
+    /// None yet, one that has begun, or one behind which there is another.
+    More,
+    Complete,
 }
 
 impl Listing {
@@ -69,12 +78,13 @@ impl Listing {
         let session = Arc::default();
         let deliver = deliver(Arc::clone(&inner), scope, number, first, Arc::clone(&session));
         let intake = Intake::spawn(Arc::clone(&inner), resource, options, sensitive, deliver)?;
-        Ok(Self { inner, scope, number, first, intake, session })
+        Ok(Self { inner, scope, number, first, intake, pages: Mutex::new(Pages::More), session })
     }
 
     /// A response follows; `gzip` says how it is encoded.
     pub fn begin_page(&self, gzip: bool) -> Result<()> {
         self.check()?;
+        *self.pages.lock() = Pages::More;
         self.intake.begin_page(gzip)
     }
 
@@ -89,27 +99,37 @@ impl Listing {
     /// The response has ended. Returns once the page's head is known: its `items` may be too few.
     pub fn end_page(&self) -> Result<PageMeta> {
         self.check()?;
-        self.intake.end_page()
+        let head = self.intake.end_page()?;
+        if head.continue_token.is_none() {
+            *self.pages.lock() = Pages::Complete;
+        }
+        Ok(head)
     }
 
     /// What publishing would do; waits until all pages are staged.
     pub fn plan(&self) -> Result<Plan> {
         self.settle()?;
-        let (scope, session) = (self.scope, Arc::clone(&self.session));
+        let (scope, number, first) = (self.scope, self.number, self.first);
+        let session = Arc::clone(&self.session);
         self.inner.writer()?.call(move |writer| {
-            let objects = writer.state.scope(scope)?.objects;
+            check_number(writer, scope, number)?;
             let session = session.lock();
-            let objects = u64::try_from(objects).unwrap_or_default();
-            Ok(Plan {
-                unchanged: session.unchanged,
-                changed: session.changed,
-                removed: objects.saturating_sub(session.seen.len()),
-            })
+            let removed = count(unseen(writer, scope, &session.seen)?.len());
+            let unchanged = session.unchanged.len();
+            let changed =
+                if first { session.seen.len() - unchanged } else { staged(writer, scope)? };
+            Ok(Plan { unchanged, changed, removed })
         })
     }
 
     /// Makes the list the scope's state; returns once that is durable.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] before the last page has ended: what it has would be deleted.
     pub fn publish(self, resource_version: &str) -> Result<Published> {
+        if *self.pages.lock() == Pages::More {
+            return Err(Error::Invalid("the list is not complete, it has another page".into()));
+        }
         self.settle()?;
         let (scope, number, first) = (self.scope, self.number, self.first);
         let session = Arc::clone(&self.session);
@@ -194,21 +214,25 @@ fn stage(
 ) -> Result<()> {
     for row in rows {
         if first {
+            // What an interrupted first list wrote still stands, or is written again.
+            let before = writer.state.seq;
             let id = writer.upsert(scope, row, Origin::LIST)?;
-            note(&mut session.seen, id);
-            session.changed += 1;
+            if note(&mut session.seen, id) && writer.state.seq == before {
+                note(&mut session.unchanged, id);
+            }
             continue;
         }
         match writer.find(scope, row)? {
             Some((id, true)) => {
                 note(&mut session.seen, id);
-                session.unchanged += 1;
+                note(&mut session.unchanged, id);
                 continue;
             }
-            Some((id, false)) => note(&mut session.seen, id),
+            Some((id, false)) => {
+                note(&mut session.seen, id);
+            }
             None => {}
         }
-        session.changed += 1;
         let text = serde_json::to_vec(row).map_err(Error::internal)?;
         writer
             .db
@@ -220,11 +244,22 @@ fn stage(
     Ok(())
 }
 
-fn note(seen: &mut RoaringBitmap, id: i64) {
+/// Whether the id is new to the set.
+fn note(ids: &mut RoaringBitmap, id: i64) -> bool {
     // The allocator hands out nothing above u32.
-    if let Ok(id) = u32::try_from(id) {
-        seen.insert(id);
-    }
+    u32::try_from(id).is_ok_and(|id| ids.insert(id))
+}
+
+fn count(found: usize) -> u64 {
+    u64::try_from(found).unwrap_or(u64::MAX)
+}
+
+/// Objects that wait to be published.
+fn staged(writer: &Writer<'_>, scope: i64) -> Result<u64> {
+    let mut statement =
+        writer.db.prepare_cached("SELECT count(*) FROM stage WHERE scope = ?1")?;
+    let found: i64 = statement.query_row([scope], |row| row.get(0))?;
+    Ok(u64::try_from(found).unwrap_or_default())
 }
 
 fn publish(
@@ -234,18 +269,14 @@ fn publish(
     session: &Session,
     rv: &str,
 ) -> Result<Published> {
-    let mut published = Published::default();
+    let before = writer.state.seq;
     for key in unseen(writer, scope, &session.seen)? {
         writer.delete_unseen(scope, &key, Origin::LIST)?;
-        published.deletes += 1;
     }
-    let before = writer.state.scope(scope)?.objects;
-    let staged = apply_stage(writer, scope)?;
-    let after = writer.state.scope(scope)?.objects;
-    published.adds = u64::try_from(after - before).unwrap_or_default();
-    published.updates = staged.saturating_sub(published.adds);
+    apply_stage(writer, scope)?;
+    let mut published = published_since(writer, scope, before)?;
     if first {
-        published.adds = session.changed;
+        published.adds = session.seen.len() - session.unchanged.len();
     }
     let state = writer.state.scope(scope)?;
     state.rv = Some(rv.to_owned());
@@ -254,6 +285,25 @@ fn publish(
     state.dirty = true;
     scopes::begin_segment(writer, scope, rv)?;
     Ok(published)
+}
+
+/// What the history has of it: an object recreated under its name is a delete and an add.
+fn published_since(writer: &Writer<'_>, scope: i64, seq: i64) -> Result<Published> {
+    let mut statement = writer.db.prepare_cached(
+        "SELECT count(*) FILTER (WHERE op = 1), count(*) FILTER (WHERE op = 2),
+                count(*) FILTER (WHERE op = 3)
+         FROM version INDEXED BY version_scope_seq WHERE scope = ?1 AND seq > ?2",
+    )?;
+    let number = |row: &rusqlite::Row<'_>, column: usize| {
+        row.get(column).map(|found: i64| u64::try_from(found).unwrap_or_default())
+    };
+    Ok(statement.query_row(params![scope, seq], |row| {
+        Ok(Published {
+            adds: number(row, 0)?,
+            updates: number(row, 1)?,
+            deletes: number(row, 2)?,
+        })
+    })?)
 }
 
 fn unseen(writer: &Writer<'_>, scope: i64, seen: &RoaringBitmap) -> Result<Vec<String>> {
@@ -271,8 +321,7 @@ fn unseen(writer: &Writer<'_>, scope: i64, seen: &RoaringBitmap) -> Result<Vec<S
 }
 
 /// In key order, one row in memory at a time.
-fn apply_stage(writer: &mut Writer<'_>, scope: i64) -> Result<u64> {
-    let mut count = 0;
+fn apply_stage(writer: &mut Writer<'_>, scope: i64) -> Result<()> {
     let mut last = String::new();
     loop {
         let next = {
@@ -293,8 +342,7 @@ fn apply_stage(writer: &mut Writer<'_>, scope: i64) -> Result<u64> {
         row.body = body;
         writer.upsert(scope, &row, Origin::LIST)?;
         last = key;
-        count += 1;
     }
     writer.db.prepare_cached("DELETE FROM stage WHERE scope = ?1")?.execute([scope])?;
-    Ok(count)
+    Ok(())
 }
