@@ -57,6 +57,8 @@ impl Changes {
 
     /// Up to `limit` entries; none after `timeout`.
     pub fn next_batch(&mut self, limit: usize, timeout: Duration) -> Result<Vec<Change>> {
+        // None asked for would look like none there, and what there is would be skipped.
+        let limit = limit.max(1);
         let end = Instant::now() + timeout;
         loop {
             let (found, upto) = self.read(limit)?;
@@ -161,11 +163,11 @@ fn read_scope(
         let flags: i64 = row.get(2)?;
         let body: Vec<u8> = row.get(5)?;
         let prev: Option<Vec<u8>> = row.get(6)?;
-        let body = inner.decode(&body)?;
+        let body = inner.decode_in(db, &body)?;
         let (new, old) = if op == Op::Delete {
             (None, Some(body))
         } else {
-            (Some(body), prev.map(|prev| inner.decode(&prev)).transpose()?)
+            (Some(body), prev.map(|prev| inner.decode_in(db, &prev)).transpose()?)
         };
         found.push(Change {
             seq: row.get(0)?,

@@ -46,7 +46,8 @@ impl ReaderPool {
         let mut connection = self.take(files)?;
         let outcome = run(&mut connection, limit, work);
         let mut pool = self.pool.lock();
-        if pool.closed {
+        if pool.closed || !connection.is_autocommit() {
+            // A transaction that could not be ended (a failing disk) must not meet the next read.
             pool.made -= 1;
         } else {
             pool.idle.push(connection);

@@ -34,7 +34,7 @@ pub use self::watching::{Progress, Watching};
 use self::checkpointer::Checkpointer;
 use self::shared::Shared;
 use self::writer::{Fields, Job, Setup, WriterHandle};
-use crate::codec;
+use crate::codec::{self, Codec};
 use crate::db::live::{self, LiveFile, Reported};
 use crate::db::{self, Files, lock};
 use crate::error::{Error, Result};
@@ -355,19 +355,17 @@ impl Inner {
         self.shared.codec.decode(frame)
     }
 
+    /// The same inside a read: another connection might never come free, for its holder might wait
+    /// for this one. A body's dictionary is in every snapshot that has the body.
+    pub(crate) fn decode_in(&self, db: &Connection, frame: &[u8]) -> Result<Vec<u8>> {
+        if !self.shared.codec.knows(codec::frame_dictionary(frame)) {
+            add_dictionaries(db, &self.shared.codec)?;
+        }
+        self.shared.codec.decode(frame)
+    }
+
     fn load_dictionaries(&self) -> Result<()> {
-        let codec = &self.shared.codec;
-        self.pool.with(&self.files, None, |db| {
-            let mut statement =
-                db.prepare_cached("SELECT resource, bytes FROM dictionary ORDER BY rowid")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let bytes: Vec<u8> = row.get(1)?;
-                codec.add(&bytes)?;
-                codec.use_for(row.get(0)?, codec::dictionary_id(&bytes)?);
-            }
-            Ok(())
-        })
+        self.pool.with(&self.files, None, |db| add_dictionaries(db, &self.shared.codec))
     }
 
     /// Trains the dictionary of a resource; it is durable before any body that needs it.
@@ -573,6 +571,19 @@ fn begin_epoch(connection: &mut Connection) -> Result<()> {
     transaction.execute("UPDATE meta SET clean = 0 WHERE id = 1", [])?;
     transaction.commit()?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(())
+}
+
+/// Makes all dictionaries of the file known.
+fn add_dictionaries(db: &Connection, codec: &Codec) -> Result<()> {
+    let mut statement =
+        db.prepare_cached("SELECT resource, bytes FROM dictionary ORDER BY rowid")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let bytes: Vec<u8> = row.get(1)?;
+        codec.add(&bytes)?;
+        codec.use_for(row.get(0)?, codec::dictionary_id(&bytes)?);
+    }
     Ok(())
 }
 
