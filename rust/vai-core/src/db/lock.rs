@@ -6,6 +6,7 @@
 //! registry also says whether this process is the writer.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,18 +18,25 @@ use rustix::process::{Flock, FlockType};
 use super::Files;
 use crate::error::{Error, Result};
 
-struct Entry {
+struct Lock {
     file: File,
-    /// The process that holds the lock through this entry; a forked child inherits the entry
-    /// but not the lock.
+    /// The process that holds the lock through this descriptor; a forked child inherits the
+    /// descriptor but not the lock.
     held_by: Option<u32>,
-    /// Open handles of this process, writers and readers.
-    handles: usize,
 }
 
-static REGISTRY: LazyLock<Mutex<HashMap<PathBuf, Entry>>> = LazyLock::new(Mutex::default);
+/// Both by the path of the lock file.
+#[derive(Default)]
+struct Registry {
+    locks: HashMap<PathBuf, Lock>,
+    /// Open handles of this process, writers and readers; also of files that have no lock file, as
+    /// a backup, or one in a folder that can't be written.
+    handles: HashMap<PathBuf, usize>,
+}
 
-fn registry() -> std::sync::MutexGuard<'static, HashMap<PathBuf, Entry>> {
+static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
+
+fn registry() -> std::sync::MutexGuard<'static, Registry> {
     // A panic while it was held can't leave a half-written entry.
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -50,38 +58,28 @@ pub struct Handle {
 
 /// Registers a reader. Returns also whether this process had the file open before.
 pub fn register_reader(files: &Files) -> (Handle, bool) {
-    let mut entries = registry();
-    let before = match open_entry(&mut entries, files, false) {
-        Ok(entry) => {
-            entry.handles += 1;
-            entry.handles > 1
-        }
-        // A reader of a folder that it can't write has no lock file to look at.
-        Err(_) => false,
-    };
-    (Handle { path: files.lock.clone(), writer: false }, before)
+    registry().count(files, false)
 }
 
 /// Takes the writer's lock, or says who has it.
 pub fn acquire_writer(files: &Files) -> Result<(Handle, bool)> {
-    let mut entries = registry();
-    let entry = open_entry(&mut entries, files, true)?;
+    let mut registry = registry();
+    let lock = registry.lock(files, true)?;
     let me = std::process::id();
-    if entry.held_by == Some(me) {
+    if lock.held_by == Some(me) {
         return Err(running(files, Some(me.cast_signed()), "this very process"));
     }
-    match rustix::fs::fcntl_lock(&entry.file, FlockOperation::NonBlockingLockExclusive) {
+    match rustix::fs::fcntl_lock(&lock.file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => {
-            let pid = holder_pid(&entry.file);
+            let pid = holder_pid(&lock.file);
             let who = pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"));
             return Err(running(files, pid, &who));
         }
         Err(error) => return Err(Error::io(&files.lock, &error.into())),
     }
-    entry.held_by = Some(me);
-    entry.handles += 1;
-    Ok((Handle { path: files.lock.clone(), writer: true }, entry.handles > 1))
+    lock.held_by = Some(me);
+    Ok(registry.count(files, true))
 }
 
 fn running(files: &Files, pid: Option<i32>, who: &str) -> Error {
@@ -95,14 +93,14 @@ fn running(files: &Files, pid: Option<i32>, who: &str) -> Error {
 /// Who holds the writer's lock right now.
 #[must_use]
 pub fn holder(files: &Files) -> Holder {
-    let mut entries = registry();
-    let Ok(entry) = open_entry(&mut entries, files, false) else {
+    let mut registry = registry();
+    let Ok(lock) = registry.lock(files, false) else {
         return Holder::Nobody;
     };
-    if entry.held_by == Some(std::process::id()) {
+    if lock.held_by == Some(std::process::id()) {
         return Holder::ThisProcess;
     }
-    match rustix::process::fcntl_getlk(&entry.file, &Flock::from(FlockType::WriteLock)) {
+    match rustix::process::fcntl_getlk(&lock.file, &Flock::from(FlockType::WriteLock)) {
         Ok(None) => Holder::Nobody,
         Ok(Some(lock)) => Holder::Other(lock.pid.map(|pid| pid.as_raw_nonzero().get())),
         Err(_) => Holder::Other(None),
@@ -115,31 +113,37 @@ fn holder_pid(file: &File) -> Option<i32> {
     lock.pid.map(|pid| pid.as_raw_nonzero().get())
 }
 
-/// The process's one descriptor for the lock file; opened anew only when the file was replaced.
-fn open_entry<'a>(
-    entries: &'a mut HashMap<PathBuf, Entry>,
-    files: &Files,
-    create: bool,
-) -> Result<&'a mut Entry> {
-    let path = &files.lock;
-    let replaced =
-        entries.get(path).is_some_and(|entry| entry.handles == 0 && !same(&entry.file, path));
-    if replaced {
-        // No handle is open, so nobody's lock is lost with the old descriptor.
-        entries.remove(path);
+impl Registry {
+    /// One handle more; also whether there was one before.
+    fn count(&mut self, files: &Files, writer: bool) -> (Handle, bool) {
+        let handles = self.handles.entry(files.lock.clone()).or_default();
+        *handles += 1;
+        (Handle { path: files.lock.clone(), writer }, *handles > 1)
     }
-    if !entries.contains_key(path) {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(create)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| Error::io(path, &error))?;
-        entries.insert(path.clone(), Entry { file, held_by: None, handles: 0 });
+
+    /// The process's one descriptor for the lock file; opened anew only when the file was replaced.
+    fn lock(&mut self, files: &Files, create: bool) -> Result<&mut Lock> {
+        let path = &files.lock;
+        let unused = self.handles.get(path).is_none_or(|handles| *handles == 0);
+        if unused && self.locks.get(path).is_some_and(|lock| !same(&lock.file, path)) {
+            // No handle is open, so nobody's lock is lost with the old descriptor.
+            self.locks.remove(path);
+        }
+        match self.locks.entry(path.clone()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(create)
+                    .truncate(false)
+                    .mode(0o600)
+                    .open(path)
+                    .map_err(|error| Error::io(path, &error))?;
+                Ok(place.insert(Lock { file, held_by: None }))
+            }
+        }
     }
-    entries.get_mut(path).ok_or_else(|| Error::internal("the lock registry lost an entry"))
 }
 
 fn same(file: &File, path: &Path) -> bool {
@@ -151,13 +155,15 @@ fn same(file: &File, path: &Path) -> bool {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut entries = registry();
-        let Some(entry) = entries.get_mut(&self.path) else { return };
-        entry.handles = entry.handles.saturating_sub(1);
-        if self.writer && entry.held_by == Some(std::process::id()) {
-            entry.held_by = None;
+        let mut registry = registry();
+        if let Some(handles) = registry.handles.get_mut(&self.path) {
+            *handles = handles.saturating_sub(1);
+        }
+        let Some(lock) = registry.locks.get_mut(&self.path).filter(|_| self.writer) else { return };
+        if lock.held_by == Some(std::process::id()) {
+            lock.held_by = None;
             // Fails only for a closed descriptor, and ours is open.
-            let _ = rustix::fs::fcntl_lock(&entry.file, FlockOperation::NonBlockingUnlock);
+            let _ = rustix::fs::fcntl_lock(&lock.file, FlockOperation::NonBlockingUnlock);
         }
     }
 }

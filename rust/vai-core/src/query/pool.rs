@@ -76,6 +76,16 @@ impl ReaderPool {
         db::open_reader(files, true).inspect_err(|_| self.pool.lock().made -= 1)
     }
 
+    /// In a forked child: its copies of the parent's connections are left as they are, for closing
+    /// one would meddle with the file (<https://sqlite.org/howtocorrupt.html>, 2.6).
+    pub(crate) fn abandon(&self) {
+        // A thread that held it at the fork holds it for ever.
+        if let Some(mut pool) = self.pool.try_lock() {
+            pool.closed = true;
+            pool.idle.drain(..).for_each(std::mem::forget);
+        }
+    }
+
     /// Closes idle connections; busy ones close when their read ends.
     pub(crate) fn close(&self) {
         let mut pool = self.pool.lock();

@@ -467,8 +467,12 @@ impl Inner {
     }
 
     fn close(&self) {
-        // A forked child must not touch the parent's threads, locks or connections.
-        if std::process::id() != self.opened_by || self.closed.swap(true, Ordering::AcqRel) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if std::process::id() != self.opened_by {
+            // A forked child must not touch the parent's threads, locks or connections.
+            self.pool.abandon();
             return;
         }
         self.shared.close();
