@@ -37,6 +37,7 @@ class History:
         """The next entries; empty if there are none in time, None if the end was reached."""
         if self.closed or self.reads.engine.closed:
             return None
+        self.reads.store.check()
         self.reads.refuse_never()
         try:
             if self._cursor is None:

@@ -83,6 +83,7 @@ class Synced(Condition[None]):
 
     def check(self) -> Done[None] | None:
         """Look now."""
+        self.reads.store.check()
         self.reads.refuse_never()
         self.reads.refuse_unknown()
         return None if self.reads.unsynced() else Done(None)
@@ -120,6 +121,7 @@ class Until(Condition[Object | None]):
 
     def check(self) -> Done[Object | None] | None:
         """Look now; the predicate is asked only about what it has not seen."""
+        self.reads.store.check()
         self.reads.refuse_never()
         try:
             # Before the object is read, so that the object can only be newer.

@@ -118,8 +118,9 @@ class Engine:
                 parts.callback(shutil.rmtree, folder, ignore_errors=True)
             if writer is not None:
                 parts.callback(writer.close)
-            parts.callback(self.store.close)
+            # After the store: a coroutine that is woken looks once more, and must find it closed.
             parts.callback(self.waker.close)
+            parts.callback(self.store.close)
             if self._follower is not None and self._follower is not threading.current_thread():
                 parts.callback(self._follower.join, 1.0)
             if syncing is not None:

@@ -87,6 +87,8 @@ class Waker:
     @contextlib.contextmanager
     def waiter(self) -> Iterator[Waiter]:
         """A place for the running coroutine. The thread starts with the first one."""
+        # A forked child may find the lock held for ever: it must not get that far.
+        self._store.check()
         waiter = Waiter()
         with self._changed:
             self._waiters.add(waiter)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,8 +11,9 @@ from typing import Any, Final, Literal, Self, cast
 
 import msgspec
 
-from vai import _core
-from vai.errors import NotSyncedError, UnknownResourceError
+from vai._core import Changes, Listing, Row, Rows, Watching, nearest
+from vai._core import Store as Core
+from vai.errors import ForkedError, NotSyncedError, UnknownResourceError
 from vai.store.catalogue import Catalogue
 from vai.types import Cluster, Freshness, Position, Redaction, Resource, ScopeStatus, State
 
@@ -69,11 +69,12 @@ class Store:
             FileError: the file can't be used; it is left untouched.
         """
         within = live_within.total_seconds() if isinstance(live_within, timedelta) else live_within
-        self._core = _core.Store(os.fspath(path), mode, live_within_s=within, **options)
+        self._core = Core(os.fspath(path), mode, live_within_s=within, **options)
         self._pid = os.getpid()
-        self._names = threading.Lock()
-        self._catalogue = Catalogue((), _core.nearest)
-        self._catalogue_at = float("-inf")
+        self._path = os.fspath(path)
+        # Replaced as a whole and never changed: a lock could be held by a thread that a forked
+        # child does not have.
+        self._known_at = (Catalogue((), nearest), float("-inf"))
 
     def close(self) -> None:
         """Close the handle: idempotent, wakes its waits, commits what is queued.
@@ -82,6 +83,15 @@ class Store:
         """
         if os.getpid() == self._pid:
             self._core.close()
+
+    def check(self) -> None:
+        """Raise ForkedError in a forked child, without touching any lock of the parent."""
+        if os.getpid() != self._pid:
+            raise ForkedError(
+                f"{self._path} was opened by process {self._pid} before a fork: open it again in "
+                "this process",
+                opened_by=self._pid,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -122,9 +132,9 @@ class Store:
 
     def resources(self) -> Catalogue:
         """What discovery found; empty while nothing was synced."""
-        with self._names:
-            catalogue, age = self._catalogue, time.monotonic() - self._catalogue_at
-        return catalogue if len(catalogue) and age < _CATALOGUE_S else self._refresh()
+        catalogue, at = self._known_at
+        fresh = len(catalogue) and time.monotonic() - at < _CATALOGUE_S
+        return catalogue if fresh else self._refresh()
 
     def resolve(self, word: str) -> Resource:
         """The resource that kubectl would take for this word.
@@ -146,9 +156,8 @@ class Store:
         return catalogue
 
     def _refresh(self) -> Catalogue:
-        catalogue = Catalogue(_RESOURCES.decode(self._core.resources()), _core.nearest)
-        with self._names:
-            self._catalogue, self._catalogue_at = catalogue, time.monotonic()
+        catalogue = Catalogue(_RESOURCES.decode(self._core.resources()), nearest)
+        self._known_at = (catalogue, time.monotonic())
         return catalogue
 
     def put_document(self, name: str, body: bytes) -> None:
@@ -227,11 +236,11 @@ class Store:
 
     # sync
 
-    def begin_list(self, scope: int) -> _core.Listing:
+    def begin_list(self, scope: int) -> Listing:
         """Start one LIST of a scope."""
         return self._core.begin_list(scope)
 
-    def begin_watch(self, scope: int, *, gzip: bool = False) -> _core.Watching:
+    def begin_watch(self, scope: int, *, gzip: bool = False) -> Watching:
         """Start to feed one WATCH stream of a scope."""
         return self._core.begin_watch(scope, gzip)
 
@@ -241,7 +250,7 @@ class Store:
 
     # reading
 
-    def get(self, resource: Resource, namespace: str | None, name: str) -> _core.Row | None:
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Row | None:
         """None = proven absent. Raises NotSyncedError or NotKeptError where that is unknown."""
         return self._core.get(resource.name, namespace, name)
 
@@ -255,7 +264,7 @@ class Store:
         limit: int = 0,
         after: str = "",
         cells: bool = False,
-    ) -> _core.Rows:
+    ) -> Rows:
         """The objects of one moment, in key order; see `vai._core.Store.rows`."""
         chosen = None if namespaces is None else list(namespaces)
         return self._core.rows(
@@ -266,7 +275,7 @@ class Store:
         """The last commit."""
         return Position(*self._core.position())
 
-    def changes(self, resources: Sequence[Resource], after: Position) -> _core.Changes:
+    def changes(self, resources: Sequence[Resource], after: Position) -> Changes:
         """History after that position. Raises ExpiredError if it does not reach back."""
         return self._core.changes([found.name for found in resources], after.epoch, after.seq)
 
