@@ -354,12 +354,16 @@ impl Writer<'_> {
     }
 
     fn change_owners(&self, id: i64, old: &Derived, new: &Derived) -> Result<()> {
-        for owner in without(&old.owners, &new.owners) {
+        if old.owners == new.owners {
+            return Ok(());
+        }
+        // All of them: two references may name one owner, and share a row.
+        for owner in &old.owners {
             self.db
                 .prepare_cached("DELETE FROM owner WHERE uid = ?1 AND object = ?2")?
                 .execute(params![owner.0, id])?;
         }
-        for (uid, kind, name, controller) in without(&new.owners, &old.owners) {
+        for (uid, kind, name, controller) in &new.owners {
             self.db
                 .prepare_cached(
                     "INSERT OR REPLACE INTO owner (uid, object, kind, name, controller)

@@ -1,6 +1,7 @@
 //! A cluster file, open: one writer, any number of readers.
 
 mod apply;
+mod check;
 mod checkpointer;
 mod freshness;
 mod intake;

@@ -59,7 +59,7 @@ impl Derived {
 
     /// 64 bits that change when any of it does: collisions would leave an old label in place, so
     /// it is cut from a cryptographic hash.
-    fn hash(&self) -> i64 {
+    pub(super) fn hash(&self) -> i64 {
         let mut hasher = Sha256::new();
         let mut part = |text: &[u8]| {
             hasher.update((text.len() as u64).to_le_bytes());

@@ -1,7 +1,7 @@
 //! What the writer remembers between transactions. Everything here can be read from the file
 //! again, and is, after a rollback: memory never runs ahead of what was committed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, params};
 
@@ -187,6 +187,30 @@ impl State {
         let id = find_or_make_field(db, resource, is_field, name)?;
         self.fields.insert(key, id);
         Ok(id)
+    }
+
+    /// What differs from what the file says, in words; lists under way are in memory alone.
+    pub(crate) fn difference(&self, stored: &Self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut compare = |what: &str, memory: String, file: String| {
+            if memory != file {
+                wrong.push(format!("the writer's {what} is {memory}, the file says {file}"));
+            }
+        };
+        let numbers = |state: &Self| format!("{:?}", (state.epoch, state.seq, state.ids.next));
+        compare("position", numbers(self), numbers(stored));
+        let reusable = |state: &Self| format!("{:?}", state.ids.reusable);
+        compare("list of free ids", reusable(self), reusable(stored));
+        let scopes = |state: &Self| {
+            let sorted: BTreeMap<_, _> = state
+                .scopes
+                .iter()
+                .map(|(id, scope)| (*id, ScopeState { listing: 0, dirty: false, ..scope.clone() }))
+                .collect();
+            format!("{sorted:?}")
+        };
+        compare("scopes", scopes(self), scopes(stored));
+        wrong
     }
 
     /// Writes what changed of the scopes and the counters: the last step of every transaction.

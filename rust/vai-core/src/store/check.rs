@@ -1,0 +1,281 @@
+//! Whether a file is what its format says: every row against every other that must agree with it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::prepare::{Derived, OrdValue};
+use super::state::State;
+use super::{Inner, Store, scopes};
+use crate::error::Result;
+use crate::feed::json::Cursor;
+use crate::field::FieldSet;
+use crate::object::{Scan, Wanted};
+use crate::redact::Redaction;
+
+/// A check reads everything once; a file of a million objects takes about a minute.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Questions whose answer must be no row at all; each row names what is wrong.
+const NEVER: &[(&str, &str)] = &[
+    (
+        "a seq beyond the last one",
+        "SELECT seq FROM version WHERE seq > (SELECT seq FROM meta)",
+    ),
+    (
+        "a row id that was never given out",
+        "SELECT id FROM (SELECT id FROM object UNION ALL SELECT id FROM free)
+         WHERE id < 1 OR id >= (SELECT next_id FROM meta)",
+    ),
+    (
+        "a row id both used and free",
+        "SELECT o.id FROM object o JOIN free f ON f.id = o.id",
+    ),
+    (
+        "a row id freed in the future",
+        "SELECT id FROM free WHERE freed_seq > (SELECT seq FROM meta)",
+    ),
+    (
+        "an object whose scope is not there or of another resource",
+        "SELECT o.key FROM object o LEFT JOIN scope s ON s.id = o.scope
+         WHERE s.id IS NULL OR s.resource <> o.resource",
+    ),
+    (
+        "an object that does not agree with its current version",
+        "SELECT o.key FROM object o LEFT JOIN version v ON v.seq = o.seq
+         WHERE v.seq IS NULL OR v.object <> o.id OR v.scope <> o.scope OR v.op = 3
+            OR v.rv <> o.rv OR length(v.body) <> o.size",
+    ),
+    (
+        "a version of no object",
+        "SELECT v.seq FROM version v
+         WHERE NOT EXISTS (SELECT 1 FROM object o WHERE o.id = v.object AND o.scope = v.scope)
+           AND NOT EXISTS (SELECT 1 FROM free f WHERE f.id = v.object AND f.scope = v.scope)",
+    ),
+    (
+        "a version whose predecessor is not there though the floor is below it",
+        "SELECT v.seq FROM version v JOIN scope s ON s.id = v.scope
+         LEFT JOIN version p ON p.seq = v.prev
+         WHERE v.seq > s.floor AND v.prev IS NOT NULL
+           AND (p.seq IS NULL OR p.object <> v.object OR p.seq >= v.seq OR p.op = 3)",
+    ),
+    (
+        "a version that the floor has passed",
+        "SELECT v.seq FROM version v JOIN scope s ON s.id = v.scope
+         WHERE NOT EXISTS (SELECT 1 FROM object o WHERE o.seq = v.seq)
+           AND NOT (v.op = 3 AND v.seq > s.floor)
+           AND NOT EXISTS (SELECT 1 FROM version n
+                           WHERE n.scope = v.scope AND n.prev = v.seq AND n.seq > s.floor)",
+    ),
+    (
+        "a scope whose running sums are wrong",
+        "SELECT id FROM scope s WHERE
+            objects <> (SELECT count(*) FROM object WHERE scope = s.id)
+         OR body_bytes <> (SELECT coalesce(sum(size), 0) FROM object WHERE scope = s.id)
+         OR history_bytes <> (SELECT coalesce(sum(length(body)), 0) FROM version WHERE scope = s.id)
+                             - body_bytes",
+    ),
+    (
+        "a published scope without a checkpoint",
+        "SELECT id FROM scope WHERE published AND rv IS NULL AND void_reason IS NULL",
+    ),
+    ("cells of no object", "SELECT object FROM cells WHERE object NOT IN (SELECT id FROM object)"),
+    ("a staged row of no scope", "SELECT key FROM stage WHERE scope NOT IN (SELECT id FROM scope)"),
+    (
+        "a term of another resource's field",
+        "SELECT t.object FROM (SELECT field, object FROM term UNION ALL SELECT field, object FROM ord) t
+         LEFT JOIN field f ON f.id = t.field LEFT JOIN object o ON o.id = t.object
+         WHERE f.id IS NULL OR o.id IS NULL OR f.resource <> o.resource",
+    ),
+    (
+        "two running segments of a scope",
+        "SELECT scope FROM segment WHERE seq_to IS NULL GROUP BY scope HAVING count(*) > 1",
+    ),
+    (
+        "a segment of no scope, or one that ends before it begins",
+        "SELECT scope FROM segment
+         WHERE scope NOT IN (SELECT id FROM scope) OR seq_to < seq_from",
+    ),
+];
+
+impl Store {
+    /// Everything that is wrong with the file, in words; empty for a sound one.
+    ///
+    /// Reads the whole file in one snapshot: `SQLite`'s own `integrity_check`, objects against
+    /// versions, derived rows against bodies, sums against rows; of a writer also its memory
+    /// against the file. Changes nothing.
+    ///
+    /// # Errors
+    /// Only what keeps it from reading at all: [`crate::Error::Closed`], a failing disk.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<Vec<String>> {
+        let inner = Arc::clone(&self.inner);
+        let mut wrong = self.inner.read_within(Some(LONGEST), |db| {
+            let mut wrong = integrity(db)?;
+            // A damaged tree makes the rest of the questions meaningless.
+            if wrong.is_empty() {
+                wrong.extend(never(db)?);
+                wrong.extend(bodies(&inner, db)?);
+            }
+            Ok(wrong)
+        })?;
+        if self.inner.writer.is_some() {
+            wrong.extend(self.inner.writer()?.call(|writer| {
+                let stored = State::load(writer.db)?;
+                Ok(writer.state.difference(&stored))
+            })?);
+        }
+        Ok(wrong)
+    }
+}
+
+fn integrity(db: &Connection) -> Result<Vec<String>> {
+    let mut statement = db.prepare("PRAGMA integrity_check")?;
+    let found: Vec<String> =
+        statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(found.into_iter().filter(|line| line != "ok").collect())
+}
+
+fn never(db: &Connection) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for (what, sql) in NEVER {
+        let mut statement = db.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let which: rusqlite::types::Value = row.get(0)?;
+            wrong.push(format!("{what}: {which:?}"));
+        }
+    }
+    Ok(wrong)
+}
+
+/// (field, value, object): one row of `term` or `ord`.
+type Row<V> = (i64, V, i64);
+
+/// The rows that objects are found by, as they are; what bodies explain is taken away.
+struct Derivations {
+    fields: HashMap<(i64, bool, String), i64>,
+    terms: HashSet<Row<String>>,
+    ords: HashSet<Row<OrdValue>>,
+    owners: HashSet<(String, i64, String, String, bool)>,
+}
+
+impl Derivations {
+    fn load(db: &Connection) -> Result<Self> {
+        let mut fields = HashMap::new();
+        let mut statement = db.prepare("SELECT resource, kind, name, id FROM field")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            fields.insert((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?);
+        }
+        let mut statement = db.prepare("SELECT field, value, object FROM term")?;
+        let terms = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut ords = HashSet::new();
+        let mut statement = db.prepare("SELECT field, value, object FROM ord")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let value = match row.get(1)? {
+                rusqlite::types::Value::Integer(number) => OrdValue::Int(number),
+                rusqlite::types::Value::Text(text) => OrdValue::Text(text),
+                other => OrdValue::Text(format!("{other:?}")),
+            };
+            ords.insert((row.get(0)?, value, row.get(2)?));
+        }
+        let mut statement = db.prepare("SELECT uid, object, kind, name, controller FROM owner")?;
+        let owners = statement
+            .query_map([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(Self { fields, terms, ords, owners })
+    }
+
+    /// Takes away the rows that this object must have; returns those that it lacks.
+    fn explain(&mut self, resource: i64, id: i64, derived: &Derived) -> Vec<String> {
+        let mut lacking = Vec::new();
+        let mut labels = HashSet::new();
+        for (name, value) in &derived.labels {
+            let field = self.fields.get(&(resource, false, name.clone())).copied();
+            let row = field.map(|field| (field, value.clone(), id));
+            if labels.insert(name) && !row.is_some_and(|row| self.terms.remove(&row)) {
+                lacking.push(format!("the term {name}={value}"));
+            }
+        }
+        for (name, value) in &derived.fields {
+            let field = self.fields.get(&(resource, true, name.clone())).copied();
+            let row = field.map(|field| (field, value.clone(), id));
+            if !row.is_some_and(|row| self.ords.remove(&row)) {
+                lacking.push(format!("the order entry {name}={value:?}"));
+            }
+        }
+        // Of several references to one owner the last one counts.
+        let last: HashMap<_, _> = derived.owners.iter().map(|owner| (&owner.0, owner)).collect();
+        for (uid, kind, name, controller) in last.into_values() {
+            let row = (uid.clone(), id, kind.clone(), name.clone(), *controller);
+            if !self.owners.remove(&row) {
+                lacking.push(format!("the edge to its owner {kind}/{name}"));
+            }
+        }
+        lacking
+    }
+
+    fn unexplained(self) -> Vec<String> {
+        let terms = self.terms.into_iter().map(|row| format!("a term of no body: {row:?}"));
+        let ords = self.ords.into_iter().map(|row| format!("an order entry of no body: {row:?}"));
+        let owners = self.owners.into_iter().map(|row| format!("an owner of no body: {row:?}"));
+        terms.chain(ords).chain(owners).collect()
+    }
+}
+
+/// Every stored body decompresses; what is known of an object is what its current body says.
+fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
+    let sets: HashMap<i64, Arc<FieldSet>> = scopes::resources(db)?
+        .into_iter()
+        .map(|(id, resource)| (id, Arc::new(resource.fields())))
+        .collect();
+    let mut rows_of = Derivations::load(db)?;
+    let mut wrong = Vec::new();
+    let mut statement = db.prepare(
+        "SELECT v.seq, v.body, o.id, o.resource, o.key, o.uid, o.rv, o.derived
+         FROM version v LEFT JOIN object o ON o.seq = v.seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get(0)?;
+        let json = match inner.decode_in(db, &row.get::<_, Vec<u8>>(1)?) {
+            Ok(json) => json,
+            Err(error) => {
+                wrong.push(format!("version {seq}: {error}"));
+                continue;
+            }
+        };
+        let Some(id) = row.get::<_, Option<i64>>(2)? else { continue };
+        let (resource, key): (i64, String) = (row.get(3)?, row.get(4)?);
+        let empty = Arc::default();
+        let set = sets.get(&resource).unwrap_or(&empty);
+        let mut scan = Scan::default();
+        let wanted = Wanted { fields: set, redact: Redaction::None };
+        if scan.object(&mut Cursor::new(&json), wanted).is_err() {
+            wrong.push(format!("version {seq} of {key} is not JSON"));
+            continue;
+        }
+        let told = (scan.key(), scan.uid.take(), scan.resource_version.take());
+        let known = (Some(key.clone()), Some(row.get(5)?), Some(row.get(6)?));
+        if told != known {
+            wrong.push(format!("object {id} is {known:?}, its body says {told:?}"));
+        }
+        let derived = Derived::of(scan.labels, scan.fields, scan.owners, set);
+        if derived.hash() != row.get::<_, i64>(7)? {
+            wrong.push(format!("{key}: the hash of what is derived is not that of its body"));
+        }
+        for what in rows_of.explain(resource, id, &derived) {
+            wrong.push(format!("{key} (object {id}) lacks {what}"));
+        }
+    }
+    wrong.extend(rows_of.unexplained());
+    Ok(wrong)
+}
