@@ -87,9 +87,10 @@ def test_a_write_is_seen_with_its_resource_version(
         assert gone is None
 
 
-def test_connect_returns_at_once_without_a_server(tmp_path: Path) -> None:
-    with Simulator() as gone:
-        kubeconfig = gone.kubeconfig(tmp_path / "kubeconfig")
+def test_connect_returns_at_once_without_a_server(
+    sim: Simulator, kubeconfig: Path, tmp_path: Path
+) -> None:
+    sim.cut()
     subprocess.run([sys.executable, "-c", "import kubernetes"], check=True)
     started = time.monotonic()
     with vai.connect(tmp_path / "c.db", ["pods"], kubeconfig=kubeconfig) as cache:
