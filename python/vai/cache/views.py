@@ -166,7 +166,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         time_s: Unix time at which it was committed here.
         relist: found by a relist and not by a watch: intermediate changes may have been missed.
         object: the object after the change; None for a delete.
-        old: the object before it; None for an add, or where history no longer has it.
+        old: the object before it (of a delete: its last state, as the server sent it); None for an
+            add, or where history no longer has it.
     """
 
     op: Literal["add", "update", "delete"]
