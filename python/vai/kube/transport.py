@@ -70,7 +70,7 @@ class HttpResponse:
                 # The last two: urllib3 when another thread shut the socket under it.
                 if self._exchange.is_closed():
                     break
-                self.close()
+                self._finish(keep=False)
                 raise offline(error, self._server) from None
             finally:
                 self._reading = False
@@ -205,7 +205,10 @@ class Transport:
     def linger(self, response: HttpResponse) -> None:
         """Its end is near but not worth waiting for: keep its connection for later."""
         with self._lock:
-            self._lingering.append((time.monotonic() + _LINGER_S, response))
+            if not self._closed:
+                self._lingering.append((time.monotonic() + _LINGER_S, response))
+                return
+        response.close()
 
     def close(self) -> None:
         """End every request that is under way, and refuse new ones. Idempotent."""
