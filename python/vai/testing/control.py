@@ -85,7 +85,7 @@ class ControlServer:
             "state": self._state,
             "log": self._log,
             "clear-log": sim.request_log.clear,
-            "cut": lambda mode="reset": sim.cut(mode),
+            "cut": sim.cut,
             "restore": sim.restore,
             "drop-connections": sim.drop_connections,
             "churn": self._churn,
@@ -94,17 +94,18 @@ class ControlServer:
             "backup": sim.backup,
             "restore-backup": lambda rv=None: sim.restore_backup(None if rv is None else int(rv)),
             "fail-next": lambda status, **more: sim.fail_next(int(status), **more),
-            "corrupt-next": lambda **more: sim.corrupt_next(**more),
-            "lie-next-list": lambda **more: sim.lie_next_list(**more),
-            "forbid": lambda resource, **more: sim.forbid(resource, **more),
-            "allow": lambda resource=None: sim.allow(resource),
-            "expire-credentials": lambda expired=True: sim.expire_credentials(bool(expired)),
-            "apply": lambda obj: sim.apply(obj),
-            "delete": lambda resource, name, namespace="default": sim.delete(
-                resource, name, namespace=namespace
-            ),
+            "corrupt-next": sim.corrupt_next,
+            "lie-next-list": sim.lie_next_list,
+            "forbid": sim.forbid,
+            "allow": sim.allow,
+            "expire-credentials": sim.expire_credentials,
+            "apply": self._apply,
+            "delete": sim.delete,
             "stop": self.stopped.set,
         }
+
+    def _apply(self, obj: Json) -> None:
+        self.simulator.apply(obj)
 
     def _state(self) -> Json:
         sim = self.simulator

@@ -1,4 +1,4 @@
-"""Discovery documents: ``/api``, ``/apis``, one group, one group version, and the aggregated form."""
+"""Discovery documents: ``/api``, ``/apis``, a group, a group version, and the aggregated form."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def group_document(registry: Registry, name: str) -> Json | None:
     return None
 
 
-def _custom_rows(resource: Resource, version: str) -> list[Json]:
+def _custom_rows(resource: Resource) -> list[Json]:
     row: Json = {
         "name": resource.name,
         "singularName": resource.singular,
@@ -127,7 +127,7 @@ def _rows(registry: Registry, group: str, version: str) -> list[Json] | None:
         row
         for resource in sorted(registry.custom_resources(), key=lambda r: r.name)
         if resource.group == group and version in resource.versions
-        for row in _custom_rows(resource, version)
+        for row in _custom_rows(resource)
     ]
     return rows or None
 

@@ -86,6 +86,8 @@ class Encoder:
 
     def check_single(self) -> None:
         """Raise 406 when the form is one of lists only."""
+        if self.accepted.form is Form.METADATA_LIST and self.resource.custom:
+            raise ApiError(500, "", "content is not a list")
         if self.accepted.form is Form.METADATA_LIST:
             raise ApiError(
                 406,
@@ -159,10 +161,16 @@ class Encoder:
     def row(self, stored: Stored, *, include: str = "") -> bytes:
         """One row of a Table; ``include`` overrides what the client asked for."""
         printer = self.printer
-        if stored.cells is None:
-            stored.cells = printer.cells(stored.load())
+        found = stored.cells
+        if found is None:
+            found = printer.cells(stored.load())
+            # Another version of a custom resource may have other columns.
+            if self.version == self.resource.version:
+                stored.cells = found
+        elif self.version != self.resource.version:
+            found = printer.cells(stored.load())
         moment = time.time()
-        cells = dumps([c.at(moment) if isinstance(c, Since) else c for c in stored.cells])
+        cells = dumps([c.at(moment) if isinstance(c, Since) else c for c in found])
         conditions = printer.conditions(stored)
         out = b'{"cells":' + cells
         if conditions:

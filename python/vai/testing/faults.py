@@ -177,6 +177,6 @@ class Faults:
                 request.verb,
                 request.group,
                 resource,
-                request.namespace,
-                request.name,
+                namespace=request.namespace,
+                name=request.name,
             )

@@ -86,7 +86,7 @@ class Link:
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
-        sock.setblocking(False)
+        sock.settimeout(0.0)
         return sock
 
     # Serving ----------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ class Link:
             sock, _ = listening.accept()
         except OSError:
             return
-        sock.setblocking(True)
+        sock.settimeout(None)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock)
         with self._lock:

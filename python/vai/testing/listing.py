@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
 from vai.testing.encode import Encoder
 from vai.testing.negotiate import Form
@@ -63,10 +64,7 @@ def decode_continue(token: str) -> tuple[int, str]:
     prefix = "invalid continue token: continue key is not valid"
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        if not raw.startswith(b"{"):
-            first = raw[:1].decode("latin-1")
-            raise ValueError(f"invalid character {first!r} looking for beginning of value")
-        data = json.loads(raw)
+        data = json.loads(raw if raw.startswith(b"{") else _not_json(raw))
         version, rv, start = data.get("v"), int(data.get("rv", 0)), str(data.get("start", ""))
     except (binascii.Error, ValueError, AttributeError, TypeError) as error:
         raise bad_request(f"{prefix}: {error}") from None
@@ -81,6 +79,12 @@ def decode_continue(token: str) -> tuple[int, str]:
     if not start:
         raise bad_request(f"{prefix}: encoded start key empty (version meta.k8s.io/v1)")
     return rv, start
+
+
+def _not_json(raw: bytes) -> NoReturn:
+    """Refuse what is no JSON object in the words of Go's decoder."""
+    first = raw[:1].decode("latin-1")
+    raise ValueError(f"invalid character {first!r} looking for beginning of value")
 
 
 def wait_fresh(store: Store, rv: int, wait_s: float) -> None:

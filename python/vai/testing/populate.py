@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from vai.testing.durations import micro_timestamp, timestamp
 from vai.testing.generate import Counts, Generator, Workload
@@ -101,7 +101,7 @@ class Churn:
         self._thread = threading.Thread(target=self._run, name="vai-simulator-churn", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> Churn:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

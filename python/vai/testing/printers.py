@@ -226,7 +226,8 @@ def _external_ip(obj: Json) -> str:
             return ",".join([*ingress, *external]) or "<pending>"
         case "ExternalName":
             return str(get(obj, "spec", "externalName") or "")
-    return "<unknown>"
+        case _:
+            return "<unknown>"
 
 
 def _port(port: Json) -> str:

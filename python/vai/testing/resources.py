@@ -188,11 +188,9 @@ class Registry:
             return None
         return resource
 
-    def serves(self, group: str, version: str) -> bool:
-        """True when the group version answers discovery."""
-        if any(gv.group == group and gv.version == version for gv in self.group_versions):
-            return True
-        return any(r.custom and r.group == group and version in r.versions for r in self)
+    def is_builtin(self, group: str, version: str) -> bool:
+        """True for a group version of kubernetes itself."""
+        return any(gv.group == group and gv.version == version for gv in self.group_versions)
 
     def custom_resources(self) -> list[Resource]:
         """The resources that come from CRDs."""

@@ -34,6 +34,8 @@ class Requirement:
                 return value is not None
             case "!":
                 return value is None
+            case _:
+                pass
         if value is None or not _is_int64(value):
             return False
         limit = int(next(iter(self.values)))
@@ -72,6 +74,12 @@ _VALUE_MESSAGE = (
     "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value', "
     " or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
+_QUALIFIED_MESSAGE = (
+    "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start "
+    "and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex "
+    "used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS "
+    "subdomain prefix and '/' (e.g. 'example.com/MyName')"
+)
 _MAX_NAME = 63
 _MAX_PREFIX = 253
 
@@ -80,12 +88,7 @@ def _key_errors(key: str) -> list[str]:
     errors: list[str] = []
     prefix, slash, name = key.rpartition("/")
     if prefix.count("/") > 0:
-        return [
-            "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must "
-            "start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or "
-            "'123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') "
-            "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
-        ]
+        return [_QUALIFIED_MESSAGE]
     if slash:
         if not prefix:
             errors.append("prefix part must be non-empty")
@@ -353,10 +356,10 @@ def _unescape(text: str) -> str:
 
 
 def parse_fields(text: str, check: Callable[[str], str] = str) -> FieldSelector:
-    """A field selector from its text.
+    r"""A field selector from its text.
 
     Args:
-        text: ``a=b,c!=d``; backslash escapes ``\\``, ``,`` and ``=`` in values.
+        text: ``a=b,c!=d``; backslash escapes ``\``, ``,`` and ``=`` in values.
         check: Given a field's name, returns the canonical one or raises SelectorError.
 
     Raises:

@@ -25,10 +25,12 @@ from vai.testing.resources import Resource
 from vai.testing.status import (
     ApiError,
     bad_request,
+    invalid,
     method_not_allowed,
     not_acceptable,
     not_found,
     not_routed,
+    not_routed_patch,
     unauthorized,
     unknown_resource,
     unsupported_media_type,
@@ -46,11 +48,12 @@ _GZIP_LEVEL = 1
 _CONTENT_LENGTH_BYTES = 2048
 _JSON = "application/json"
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
-_PATCH_TYPES = {
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-}
+_STRATEGIC = "application/strategic-merge-patch+json"
+_PATCH_TYPES = {"application/json-patch+json", "application/merge-patch+json", _STRATEGIC}
+# What the real server names; server-side apply is not simulated and gets the same answer.
+_CUSTOM_PATCHES = (
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+)
 # The kinds whose DELETE answers with the object (ReturnDeletedObject in pkg/registry).
 _RETURN_DELETED = {
     "namespaces",
@@ -153,9 +156,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry = self.simulator.registry
         resource = registry.find(request.group, request.version, request.resource)
         if resource is None:
-            if registry.serves(request.group, request.version):
+            if registry.is_builtin(request.group, request.version):
                 raise unknown_resource()
-            raise _PlainNotFound
+            raise _PlainNotFoundError
         wrong_scope = request.namespace and not resource.namespaced
         sub = request.subresource
         unknown_sub = sub and sub not in resource.subresources and sub != "finalize"
@@ -193,7 +196,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             group = "" if parts[0] == "api" else parts[1] if len(parts) > 2 else None
             if group in known and len(parts) > 1:
                 raise unknown_resource()
-            raise _PlainNotFound
+            raise _PlainNotFoundError
         return Reply(200, dumps(document) + b"\n")
 
     def _roots(self, path: str) -> Reply:
@@ -374,6 +377,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 f"the name of the object ({name}) does not match the name on the URL "
                 f"({request.name})"
             )
+        if resource.custom and not obj["metadata"].get("resourceVersion"):
+            raise invalid(
+                resource.group,
+                resource.name,
+                request.name,
+                [
+                    (
+                        "FieldValueInvalid",
+                        "metadata.resourceVersion",
+                        "Invalid value: 0: must be specified for an update",
+                    )
+                ],
+            )
         stored = self.simulator.writer.change(
             resource, self._key(request), lambda _: obj, subresource=_sub(request)
         )
@@ -381,9 +397,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _patch(self, request: Request, resource: Resource, encoder: Encoder) -> Reply:
         media = request.headers.get("Content-Type", "").partition(";")[0].strip()
-        custom_strategic = resource.custom and media.startswith("application/strategic")
-        if media not in _PATCH_TYPES or custom_strategic:
-            raise unsupported_media_type(", ".join(sorted(_PATCH_TYPES)))
+        if media not in _PATCH_TYPES:
+            raise not_routed_patch()
+        if resource.custom and media == _STRATEGIC:
+            raise unsupported_media_type(_CUSTOM_PATCHES)
         try:
             patch = json.loads(request.body)
         except ValueError as error:
@@ -392,7 +409,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         def apply(old: Json) -> Json:
             if media == "application/json-patch+json":
                 return json_patch(old, patch)
-            new: Json = (strategic if "strategic" in media else merge)(old, patch)
+            new: Json = (strategic if media == _STRATEGIC else merge)(old, patch)
             return new
 
         stored = self.simulator.writer.change(
@@ -452,7 +469,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._whole(reply.status, body, damage, reply.content_type, reply.headers)
 
     def _error(self, request: Request, error: ApiError) -> None:
-        if isinstance(error, _PlainNotFound):
+        if isinstance(error, _PlainNotFoundError):
             headers = (("X-Content-Type-Options", "nosniff"),)
             self._whole(404, b"404 page not found\n", None, "text/plain; charset=utf-8", headers)
             return
@@ -555,7 +572,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.entry.bytes_sent += len(data)
 
 
-class _PlainNotFound(ApiError):
+class _PlainNotFoundError(ApiError):
     """The mux's answer to a path that nothing serves: text, not a Status."""
 
     def __init__(self) -> None:

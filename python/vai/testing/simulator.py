@@ -201,7 +201,7 @@ class Simulator:
     def patch(
         self, what: str, name: str, patch: Mapping[str, Any], *, namespace: str = "default"
     ) -> Json:
-        """Merge-patch an object, spec and status. ``what`` is ``pods``, ``deployments.apps``, …"""
+        """Merge-patch an object, spec and status; ``what`` is ``pods`` or ``deployments.apps``."""
         resource = self.registry.lookup(what)
         return self.writer.change(
             resource,

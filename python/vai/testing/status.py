@@ -82,7 +82,7 @@ def unauthorized() -> ApiError:
 
 
 def forbidden(
-    user: str, verb: str, group: str, resource: str, namespace: str, name: str
+    user: str, verb: str, group: str, resource: str, *, namespace: str, name: str
 ) -> ApiError:
     """403 with the sentence that names the missing rule (responsewriters/errors.go)."""
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
@@ -140,6 +140,11 @@ def not_routed(representations: str) -> ApiError:
     )
 
 
+def not_routed_patch() -> ApiError:
+    """415 from go-restful for a patch type it does not know."""
+    return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+
+
 def already_exists(group: str, resource: str, name: str) -> ApiError:
     """409 on create."""
     return ApiError(
@@ -158,6 +163,21 @@ def conflict(group: str, resource: str, name: str) -> ApiError:
         f'Operation cannot be fulfilled on {qualified(resource, group)} "{name}": the object has '
         "been modified; please apply your changes to the latest version and try again",
         details=_details(group, resource, name),
+    )
+
+
+def precondition_failed(
+    group: str, kind: str, name: str, mismatch: tuple[str, str, str]
+) -> ApiError:
+    """409 on a delete whose preconditions do not hold; mismatch is (what, wanted, found)."""
+    what, wanted, found = mismatch
+    return ApiError(
+        409,
+        "Conflict",
+        f'Operation cannot be fulfilled on {qualified(kind, group)} "{name}": the {what} in the '
+        f"precondition ({wanted}) does not match the {what} in record ({found}). The object might "
+        "have been deleted and then recreated",
+        details=_details(group, kind, name),
     )
 
 
@@ -221,8 +241,10 @@ _GENERIC = {
     503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
     504: (
         "Timeout",
-        "the server was unable to return a response in the time allotted, but may still be "
-        "processing the request",
+        (
+            "the server was unable to return a response in the time allotted, but may still be "
+            "processing the request"
+        ),
     ),
 }
 

@@ -1,7 +1,8 @@
 """Tables: columns, cells, and the empty object that a bookmark carries.
 
 The columns and the empty objects of the built-in kinds are in data/kinds.json: the columns printed
-by kubernetes' own handlers, the objects from a kube-apiserver's bookmarks (v1.36.3). Cells are made by vai.testing.printers.
+by kubernetes' own handlers, the objects from a kube-apiserver's bookmarks (v1.36.3). Cells are
+made by vai.testing.printers.
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ def _custom_cell(type_: str, value: Any) -> Any:
         case "date" if isinstance(value, str):
             moment = parse_timestamp(value)
             return "<invalid>" if moment is None else Since(moment)
-    return None
+        case _:
+            return None
 
 
 def _printed(value: Any) -> str:

@@ -63,8 +63,11 @@ class Watch:
     # Start ------------------------------------------------------------------------------------
 
     def _start(self) -> tuple[int, int, int, int]:
-        """Where to go on: the table's generation, the next change, the resourceVersion that
-        events must exceed, and the one that bookmarks must exceed.
+        """Find where to go on.
+
+        Returns:
+            The table's generation, the position of the next change, the resourceVersion that
+            events must exceed, and the one that bookmarks must exceed.
         """
         options, table = self.options, self.table
         if not options.send_initial:

@@ -13,24 +13,47 @@ from typing import Any
 from vai.testing.durations import timestamp
 from vai.testing.objects import Json, Stored
 from vai.testing.resources import Registry, Resource, from_crd
-from vai.testing.status import already_exists, bad_request, conflict, invalid, not_found
+from vai.testing.status import (
+    already_exists,
+    bad_request,
+    conflict,
+    invalid,
+    not_found,
+    precondition_failed,
+)
 from vai.testing.store import Store
 
 # What the server sets and a client cannot change (registry/rest/update.go).
 _KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "namespace", "name", "generation")
-# Kinds whose metadata.generation counts changes of the spec.
-_NO_GENERATION = {
-    "configmaps",
-    "secrets",
-    "events",
-    "serviceaccounts",
-    "endpoints",
-    "nodes",
-    "namespaces",
-    "services",
-    "leases.coordination.k8s.io",
-    "persistentvolumes",
-    "persistentvolumeclaims",
+# The built-in kinds that begin with metadata.generation 1 (the strategies in pkg/registry that set
+# it), besides every custom resource.
+_GENERATION = {
+    "pods",
+    "podtemplates",
+    "replicationcontrollers",
+    "daemonsets.apps",
+    "deployments.apps",
+    "replicasets.apps",
+    "statefulsets.apps",
+    "cronjobs.batch",
+    "jobs.batch",
+    "endpointslices.discovery.k8s.io",
+    "flowschemas.flowcontrol.apiserver.k8s.io",
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+    "ingressclasses.networking.k8s.io",
+    "ingresses.networking.k8s.io",
+    "networkpolicies.networking.k8s.io",
+    "poddisruptionbudgets.policy",
+    "priorityclasses.scheduling.k8s.io",
+    "deviceclasses.resource.k8s.io",
+    "resourceslices.resource.k8s.io",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io",
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
 }
 _NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # apimachinery util/rand
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
@@ -89,7 +112,7 @@ class Writer:
             metadata.pop("namespace", None)
         metadata.setdefault("uid", self.new_uid())
         metadata.setdefault("creationTimestamp", timestamp(self.now()))
-        if resource.full_name not in _NO_GENERATION and ("spec" in obj or resource.custom):
+        if resource.custom or resource.full_name in _GENERATION:
             metadata.setdefault("generation", 1)
         if resource.full_name == "pods":
             _pod_defaults(obj)
@@ -114,8 +137,11 @@ class Writer:
             ApiError: 404, 409 or 422.
         """
         obj = copy.deepcopy(obj)
-        for name in ("uid", "creationTimestamp", "resourceVersion") if strict else ():
-            obj.get("metadata", {}).pop(name, None)
+        if strict:
+            for name in ("uid", "creationTimestamp", "resourceVersion", "generation"):
+                obj.get("metadata", {}).pop(name, None)
+            if "status" in resource.subresources:
+                obj.pop("status", None)  # written through its subresource only
         self.complete(resource, obj, namespace)
         metadata = obj["metadata"]
         with self.store.lock:
@@ -211,7 +237,9 @@ class Writer:
                 return before  # the server writes nothing when nothing changed
             metadata = merged["metadata"]
             if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
-                return self._remove(resource, key)
+                removed = self._remove(resource, key)
+                # The answer shows the object as it was asked for, the event as it was stored.
+                return self.store.encode(resource, merged, removed.rv)
             return self._put(resource, merged)
 
     def _merged(self, resource: Resource, old: Json, new: Json, subresource: str) -> Json:
@@ -249,8 +277,14 @@ class Writer:
             name = key.rpartition("/")[2]
             if before is None:
                 raise not_found(resource.group, resource.name, name)
-            if (uid and uid != before.uid) or (version and version != str(before.rv)):
-                raise conflict(resource.group, resource.name, name)
+            for what, wanted, found in (
+                ("UID", uid, before.uid),
+                ("ResourceVersion", version, str(before.rv)),
+            ):
+                if wanted and wanted != found:
+                    raise precondition_failed(
+                        resource.group, resource.kind, name, (what, wanted, found)
+                    )
             obj = before.load()
             metadata = obj["metadata"]
             if metadata.get("finalizers"):
