@@ -75,6 +75,14 @@ class _Tracked:
     """Of an HTTPConnection: tells the thread's exchange which socket its answer comes from."""
 
     sock: Any
+    is_verified: bool
+    accepts_unverified = False
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        if self.accepts_unverified:
+            # The kubeconfig says so, and kubectl does not warn of it either.
+            self.is_verified = True
 
     def getresponse(self, *args: Any, **named: Any) -> Any:
         exchange: Exchange | None = getattr(_current, "exchange", None)
@@ -109,13 +117,15 @@ def make_pool(
         if access.insecure:
             keywords["assert_hostname"] = False
     manager.pool_classes_by_scheme = {
-        scheme: _tracked(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+        scheme: _tracked(pool, access) for scheme, pool in manager.pool_classes_by_scheme.items()
     }
     return manager
 
 
-def _tracked(pool: Any) -> Any:
-    connection = type(f"Tracked{pool.ConnectionCls.__name__}", (_Tracked, pool.ConnectionCls), {})
+def _tracked(pool: Any, access: Access) -> Any:
+    kind = pool.ConnectionCls
+    own = {"accepts_unverified": access.insecure}
+    connection = type(f"Tracked{kind.__name__}", (_Tracked, kind), own)
     return type(f"Tracked{pool.__name__}", (pool,), {"ConnectionCls": connection})
 
 

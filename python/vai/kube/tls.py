@@ -35,7 +35,7 @@ def tls_context(access: Access, certificate: tuple[bytes, bytes] | None) -> ssl.
         try:
             with _as_path(certificate[0]) as chain, _as_path(certificate[1]) as key:
                 context.load_cert_chain(chain, key, password=_no_password)
-        except (ssl.SSLError, ValueError):
+        except (OSError, ValueError):
             raise InvalidRequestError(
                 f"{access.origin}: the client certificate and key are not a valid PEM pair"
             ) from None

@@ -19,7 +19,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from vai.config import Settings
-from vai.errors import InvalidRequestError, OfflineError
+from vai.errors import InvalidRequestError, OfflineError, VaiError
 from vai.kube.credentials import Credentials
 from vai.kube.failures import Rule, forbidden, offline, refusal, unauthorized
 from vai.kube.kubeconfig import Access, load_access
@@ -246,17 +246,16 @@ class Transport:
         raise error
 
     def _send(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
-        try:
-            return self._send_once(url, headers, silence_s)
-        except ProtocolError:
-            # A kept connection that the server closed at the same moment: once more on another.
-            pass
-        except (HTTPError, OSError) as error:
-            raise offline(error, self.server) from None
-        try:
-            return self._send_once(url, headers, silence_s)
-        except (HTTPError, OSError) as error:
-            raise offline(error, self.server) from None
+        # A kept connection may be closed by the server at the same moment: once more on another.
+        for last in (False, True):
+            try:
+                return self._send_once(url, headers, silence_s)
+            except VaiError:
+                raise
+            except (HTTPError, OSError) as error:
+                if last or not isinstance(error, ProtocolError):
+                    raise offline(error, self.server) from None
+        raise AssertionError("unreachable")
 
     def _send_once(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
         every = urllib3.HTTPHeaderDict(headers)
