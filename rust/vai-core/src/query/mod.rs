@@ -49,7 +49,12 @@ impl Store {
                 )));
             }
             let all = scopes::scopes(db, Some(id))?;
-            let row = newest(db, id, &key, &all)?;
+            if let Some(scope) = route::whole(&info, &all, namespace)? {
+                // As a list would answer: a narrower scope that nobody syncs any more may still
+                // have what was deleted since, or only the metadata.
+                return newest(db, &key, std::slice::from_ref(scope));
+            }
+            let row = newest(db, &key, &all)?;
             if row.is_none() {
                 route::prove_absent(&info, &all, namespace, &key)?;
             }
@@ -75,12 +80,7 @@ impl Store {
 }
 
 /// The row with this key; where several scopes keep a copy, the newer resourceVersion wins.
-fn newest(
-    db: &Connection,
-    resource: i64,
-    key: &str,
-    all: &[ScopeRow],
-) -> Result<Option<rows::Raw>> {
+fn newest(db: &Connection, key: &str, all: &[ScopeRow]) -> Result<Option<rows::Raw>> {
     let mut best: Option<rows::Raw> = None;
     for scope in all {
         let sql = format!("{} WHERE o.scope = ?1 AND o.key = ?2", sql::SELECT_WITH_CELLS);
@@ -95,6 +95,5 @@ fn newest(
             }
         }
     }
-    let _ = resource;
     Ok(best)
 }

@@ -108,6 +108,17 @@ fn synced(scope: &ScopeRow) -> Result<&ScopeRow> {
     )))
 }
 
+/// The scope that answers alone for a whole namespace (or for what has none), if one was listed.
+pub(super) fn whole<'a>(
+    info: &Resource,
+    all: &'a [ScopeRow],
+    namespace: Option<&str>,
+) -> Result<Option<&'a ScopeRow>> {
+    let nothing = LabelSelector::parse("")?;
+    let ask = Ask { info, namespaces: None, labels: &nothing };
+    Ok(prefer(&covering(&ask, "", namespace, all)).filter(|scope| scope.published))
+}
+
 /// Fails unless a complete scope covers the name.
 pub(super) fn prove_absent(
     info: &Resource,
