@@ -23,6 +23,9 @@ __all__ = [
     "WatchProgress",
     "Watching",
     "__version__",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
     "boottime_s",
     "build_profile",
     "compare_resource_versions",
@@ -47,6 +50,18 @@ def compare_resource_versions(a: str, b: str) -> int | None:
 
 def boottime_s() -> float:
     """CLOCK_BOOTTIME in seconds: goes on while the machine sleeps, the same in every process."""
+
+def before_fork() -> None:
+    """For `os.register_at_fork`: wait until no thread is inside the core, and keep others out.
+
+    A forked child would keep every lock locked that another thread held. Waits 2 s at most.
+    """
+
+def after_fork_in_parent() -> None:
+    """Let the threads in again."""
+
+def after_fork_in_child() -> None:
+    """The child's one thread may enter."""
 
 def nearest(word: str, known: list[str], limit: int = 3) -> list[str]:
     """The known names closest to `word` by edit distance, best first."""

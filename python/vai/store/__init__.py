@@ -8,6 +8,8 @@ knowing that Rust is underneath.
 
 from __future__ import annotations
 
+import os
+
 from vai._core import (
     ChangeRow,
     Changes,
@@ -17,6 +19,9 @@ from vai._core import (
     Rows,
     Watching,
     WatchProgress,
+    after_fork_in_child,
+    after_fork_in_parent,
+    before_fork,
     boottime_s,
     compare_resource_versions,
     nearest,
@@ -25,6 +30,12 @@ from vai._core import (
 )
 from vai.store.catalogue import Catalogue
 from vai.store.store import Column, Store
+
+os.register_at_fork(
+    before=before_fork,
+    after_in_parent=after_fork_in_parent,
+    after_in_child=after_fork_in_child,
+)
 
 __all__ = [
     "Catalogue",

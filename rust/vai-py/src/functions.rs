@@ -33,3 +33,19 @@ pub(crate) fn boottime_s() -> f64 {
 pub(crate) fn nearest(word: &str, known: Vec<String>, limit: usize) -> Vec<String> {
     vai_core::nearest::nearest(word, &known, limit)
 }
+
+/// For `os.register_at_fork`: no thread is inside the core while the process forks.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    py.detach(vai_core::db::gate::before_fork);
+}
+
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() {
+    vai_core::db::gate::after_fork_in_parent();
+}
+
+#[pyfunction]
+pub(crate) fn after_fork_in_child() {
+    vai_core::db::gate::after_fork_in_child();
+}

@@ -20,7 +20,8 @@ mod _core {
     use super::changes::{ChangeRow, Changes};
     #[pymodule_export]
     use super::functions::{
-        boottime_s, compare_resource_versions, nearest, parse_field_selector, parse_label_selector,
+        after_fork_in_child, after_fork_in_parent, before_fork, boottime_s,
+        compare_resource_versions, nearest, parse_field_selector, parse_label_selector,
     };
     #[pymodule_export]
     use super::listing::{ListPage, Listing};

@@ -256,7 +256,6 @@ def test_every_call_of_a_forked_child_is_checked(feed: Feed) -> None:
         cache = vai.open(sys.argv[1])
         pods, stream = cache.snapshot("pods"), cache.changes("pods")
         asyncio.run(cache.aio.wait_synced())
-        time.sleep(0.3)
         pid = os.fork()
         if pid == 0:
             uses = [

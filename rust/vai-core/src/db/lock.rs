@@ -15,7 +15,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use rustix::fs::FlockOperation;
 use rustix::process::{Flock, FlockType};
 
-use super::Files;
+use super::{Files, gate};
 use crate::error::{Error, Result};
 
 struct Lock {
@@ -58,11 +58,13 @@ pub struct Handle {
 
 /// Registers a reader. Returns also whether this process had the file open before.
 pub fn register_reader(files: &Files) -> (Handle, bool) {
+    let _pass = gate::enter();
     registry().count(files, false)
 }
 
 /// Takes the writer's lock, or says who has it.
 pub fn acquire_writer(files: &Files) -> Result<(Handle, bool)> {
+    let _pass = gate::enter();
     let mut registry = registry();
     let lock = registry.lock(files, true)?;
     let me = std::process::id();
@@ -93,6 +95,7 @@ fn running(files: &Files, pid: Option<i32>, who: &str) -> Error {
 /// Who holds the writer's lock right now.
 #[must_use]
 pub fn holder(files: &Files) -> Holder {
+    let _pass = gate::enter();
     let mut registry = registry();
     let Ok(lock) = registry.lock(files, false) else {
         return Holder::Nobody;
@@ -155,6 +158,7 @@ fn same(file: &File, path: &Path) -> bool {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let _pass = gate::enter();
         let mut registry = registry();
         if let Some(handles) = registry.handles.get_mut(&self.path) {
             *handles = handles.saturating_sub(1);

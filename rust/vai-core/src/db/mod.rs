@@ -1,6 +1,7 @@
 //! The only place that opens a connection: creation, checks, pragmas.
 
 mod filesystem;
+pub mod gate;
 pub mod live;
 pub mod lock;
 mod schema;
@@ -203,6 +204,7 @@ pub fn open_checkpointer(files: &Files) -> Result<Connection> {
 /// # Errors
 /// [`Error::Internal`] when a reader holds on to an old state for longer than the busy time-out.
 pub fn truncate_wal(files: &Files) -> Result<()> {
+    let _pass = gate::enter();
     let connection = open_checkpointer(files)?;
     let busy: bool =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;

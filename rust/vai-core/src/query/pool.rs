@@ -5,7 +5,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use crate::db::{self, Files};
+use crate::db::{self, Files, gate};
 use crate::error::{Error, Result};
 
 /// Memory decision: four readers share 16 MB of page cache.
@@ -43,6 +43,7 @@ impl ReaderPool {
         limit: Option<Duration>,
         work: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
+        let _pass = gate::enter();
         let mut connection = self.take(files)?;
         let outcome = run(&mut connection, limit, work);
         let mut pool = self.pool.lock();
@@ -88,6 +89,7 @@ impl ReaderPool {
 
     /// Closes idle connections; busy ones close when their read ends.
     pub(crate) fn close(&self) {
+        let _pass = gate::enter();
         let mut pool = self.pool.lock();
         pool.closed = true;
         let idle = std::mem::take(&mut pool.idle);

@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use crate::db::{self, Files};
+use crate::db::{self, Files, gate};
 use crate::error::{Error, Result};
 
 /// `SQLite`'s own default is 1,000 pages of 4 KB (<https://sqlite.org/wal.html#ckpt>).
@@ -34,8 +34,11 @@ impl Checkpointer {
             .name("vai-checkpointer".into())
             .spawn(move || {
                 for () in receiver {
+                    let _pass = gate::enter();
                     checkpoint(&connection, size(&wal));
                 }
+                let _pass = gate::enter();
+                drop(connection);
             })
             .map_err(Error::internal)?;
         Ok(Self {

@@ -37,7 +37,7 @@ use self::shared::Shared;
 use self::writer::{Fields, Job, Setup, WriterHandle};
 use crate::codec::{self, Codec};
 use crate::db::live::{self, LiveFile, Reported};
-use crate::db::{self, Files, lock};
+use crate::db::{self, Files, gate, lock};
 use crate::error::{Error, Result};
 use crate::feed::{FeedOptions, Item};
 use crate::query::pool::ReaderPool;
@@ -87,6 +87,7 @@ pub struct Store {
 
 impl Store {
     pub fn open(path: &Path, mode: Mode, options: Options) -> Result<Self> {
+        let _pass = gate::enter();
         let files = Files::of(path)?;
         let inner = match mode {
             Mode::Writer => open_writer(files, options)?,
@@ -312,7 +313,6 @@ impl Store {
         let look = || Ok(Some(live_generation(&self.inner.files)).filter(|now| *now != generation));
         Ok(self.inner.poll(timeout, look)?.unwrap_or(generation))
     }
-
 }
 
 impl Inner {

@@ -17,6 +17,7 @@ use super::apply::Writer;
 use super::prune;
 use super::shared::Shared;
 use super::state::State;
+use crate::db::gate;
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 use crate::field::FieldSet;
@@ -152,7 +153,9 @@ impl Thread {
             }
             self.tidy();
         }
+        let _pass = gate::enter();
         self.close();
+        drop(self);
     }
 
     /// Takes more jobs until the commit is due; also returns what must not join them.
@@ -200,6 +203,7 @@ impl Thread {
     }
 
     fn transact(&mut self, work: impl FnOnce(&mut Writer<'_>) -> Result<()>) -> Result<()> {
+        let _pass = gate::enter();
         if self.suspect {
             self.reload()?;
         }
@@ -240,6 +244,7 @@ impl Thread {
 
     /// Small steps that nobody waits for.
     fn tidy(&mut self) {
+        let _pass = gate::enter();
         self.setup.shared.checkpointer.look();
         let budget = self.setup.history;
         if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE)
