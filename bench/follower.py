@@ -1,0 +1,32 @@
+"""A reader in another process: says when each commit became visible to it.
+
+    python -m bench.follower FILE
+
+Prints "SEQ SECONDS" for each new sequence number, with the clock that all processes share, until
+its stdin ends.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from vai.store import Store
+
+
+def _main(path: str) -> None:
+    with Store(path, "reader") as store:
+        ended = threading.Event()
+        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+        seq = store.position().seq
+        print(seq, time.monotonic(), flush=True)
+        while not ended.is_set():
+            now = store.wait_seq(seq, 0.2)
+            if now > seq:
+                seq = now
+                print(seq, time.monotonic(), flush=True)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
