@@ -83,7 +83,7 @@ def query(stage: Stage) -> None:
     """Ask the file."""
     screen = stage.screen
     screen.step("Queries, answered from the file")
-    pod = next(iter(stage.reader.snapshot("pods").values()))
+    pod = stage.reader.list("pods", label_selector="tier=frontend", limit=1).items[0]
     space, name = str(pod.namespace), pod.name
     _show(stage, "get", "pods", "-n", space, "-l", "tier=frontend", "-o", "wide")
     cache = stage.reader
