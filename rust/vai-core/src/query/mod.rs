@@ -49,16 +49,16 @@ impl Store {
                 )));
             }
             let all = scopes::scopes(db, Some(id))?;
-            if let Some(scope) = route::whole(&info, &all, namespace)? {
+            let whole = route::whole(&all, namespace);
+            if let Some(scope) = whole.filter(|scope| scope.published) {
                 // As a list would answer: a narrower scope that nobody syncs any more may still
                 // have what was deleted since, or only the metadata.
                 return newest(db, &key, std::slice::from_ref(scope));
             }
-            let row = newest(db, &key, &all)?;
-            if row.is_none() {
-                route::prove_absent(&info, &all, namespace, &key)?;
+            match newest(db, &key, &all)? {
+                Some(row) => Ok(Some(row)),
+                None => Err(route::unknown(&info, &all, whole, &key)),
             }
-            Ok(row)
         })?;
         Ok(found.map(|row| row.into_row(Arc::clone(&self.inner))))
     }
@@ -70,8 +70,9 @@ impl Store {
         let found = self.inner.read(|db| {
             let (id, info) = scopes::resource_named(db, &query.resource)?;
             let all = scopes::scopes(db, Some(id))?;
-            let ask = Ask { info: &info, namespaces: query.namespaces.as_deref(), labels: &labels };
-            let chosen = route::choose(&ask, &query.field_selector, &all)?;
+            let namespaces = query.namespaces.as_deref();
+            let ask = Ask { info: &info, namespaces, labels: &labels, fields: &fields };
+            let chosen = route::choose(&ask, &all)?;
             let filter = Filter::new(db, id, &info, &labels, &fields)?;
             rows::read(db, &chosen, &filter, query)
         })?;

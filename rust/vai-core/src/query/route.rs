@@ -4,8 +4,13 @@
 //! wrong "not there" makes controllers delete things, so it needs a scope that covers the name
 //! wholly and was listed completely.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Result};
-use crate::selector::{LabelSelector, Requirement};
+use crate::redact::Redaction;
+use crate::rv;
+use crate::selector::{FieldSelector, LabelSelector};
 use crate::store::{Resource, ScopeRow};
 
 /// A question as far as scopes matter.
@@ -13,6 +18,7 @@ pub(super) struct Ask<'a> {
     pub(super) info: &'a Resource,
     pub(super) namespaces: Option<&'a [String]>,
     pub(super) labels: &'a LabelSelector,
+    pub(super) fields: &'a FieldSelector,
 }
 
 /// One scope to read, narrowed to a namespace where the scope is wider.
@@ -23,16 +29,16 @@ pub(super) struct Source {
 }
 
 /// The scopes to read and merge. Every namespace asked for must be covered.
-pub(super) fn choose(ask: &Ask<'_>, field_selector: &str, all: &[ScopeRow]) -> Result<Vec<Source>> {
+pub(super) fn choose(ask: &Ask<'_>, all: &[ScopeRow]) -> Result<Vec<Source>> {
     if all.is_empty() {
         return Err(not_kept(ask.info, all, &ask.info.name()));
     }
     let Some(namespaces) = ask.namespaces.filter(|_| ask.info.namespaced) else {
-        return whatever_is_kept(ask, field_selector, all);
+        return whatever_is_kept(ask, all);
     };
     let mut chosen = Vec::new();
-    for namespace in namespaces {
-        let covering = covering(ask, field_selector, Some(namespace), all);
+    for namespace in BTreeSet::from_iter(namespaces) {
+        let covering = covering(ask.labels, ask.fields, Some(namespace), all);
         let Some(scope) = prefer(&covering) else {
             // Scopes with narrower selectors keep a part of it: better than nothing for a person,
             // but not what was asked.
@@ -45,17 +51,19 @@ pub(super) fn choose(ask: &Ask<'_>, field_selector: &str, all: &[ScopeRow]) -> R
     Ok(chosen)
 }
 
-/// No namespace was named: the widest scope if one covers all, else all that there are.
-fn whatever_is_kept(ask: &Ask<'_>, field_selector: &str, all: &[ScopeRow]) -> Result<Vec<Source>> {
-    let whole = covering(ask, field_selector, None, all);
+/// No namespace was named: one scope if it covers all, else all that there are.
+fn whatever_is_kept(ask: &Ask<'_>, all: &[ScopeRow]) -> Result<Vec<Source>> {
+    let whole = covering(ask.labels, ask.fields, None, all);
     if let Some(scope) = prefer(&whole).filter(|scope| scope.published) {
         return Ok(vec![Source { scope: scope.clone(), namespace: None }]);
     }
-    let published: Vec<Source> = all
+    let mut published: Vec<Source> = all
         .iter()
         .filter(|scope| scope.published)
         .map(|scope| Source { scope: scope.clone(), namespace: None })
         .collect();
+    // Of copies under one resourceVersion the first counts.
+    published.sort_by_key(|source| source.scope.redaction != Redaction::None);
     match (published.is_empty(), all.first()) {
         (true, Some(scope)) => synced(scope).map(|_| Vec::new()),
         _ => Ok(published),
@@ -64,38 +72,53 @@ fn whatever_is_kept(ask: &Ask<'_>, field_selector: &str, all: &[ScopeRow]) -> Re
 
 /// Scopes that surely have every object that the question could match.
 fn covering<'a>(
-    ask: &Ask<'_>,
-    field_selector: &str,
+    labels: &LabelSelector,
+    fields: &FieldSelector,
     namespace: Option<&str>,
     all: &'a [ScopeRow],
 ) -> Vec<&'a ScopeRow> {
     all.iter()
         .filter(|scope| scope.namespace.is_none() || scope.namespace.as_deref() == namespace)
-        .filter(|scope| implies(ask.labels, &scope.label_selector))
-        .filter(|scope| scope.field_selector.is_empty() || scope.field_selector == field_selector)
+        .filter(|scope| implies(labels, &scope.label_selector))
+        .filter(|scope| implies_fields(fields, &scope.field_selector))
         .collect()
 }
 
 /// Whether whatever matches `asked` matches `kept` too: each kept requirement is asked for.
 fn implies(asked: &LabelSelector, kept: &str) -> bool {
-    let Ok(kept) = LabelSelector::parse(kept) else { return false };
-    let has = |wanted: &Requirement| asked.requirements.contains(wanted);
-    kept.requirements.iter().all(has)
+    LabelSelector::parse(kept).is_ok_and(|kept| {
+        kept.requirements.iter().all(|wanted| asked.requirements.contains(wanted))
+    })
 }
 
-/// Synced before not synced, whole bodies before metadata, then the narrowest (fewest objects).
+/// The same of field selectors.
+fn implies_fields(asked: &FieldSelector, kept: &str) -> bool {
+    FieldSelector::parse(kept)
+        .is_ok_and(|kept| kept.terms.iter().all(|wanted| asked.terms.contains(wanted)))
+}
+
+/// Of several scopes that know the answer: a synced one, with whole bodies, whose checkpoint
+/// counts; then the one that is further on, then the larger.
 fn prefer<'a>(scopes: &[&'a ScopeRow]) -> Option<&'a ScopeRow> {
-    scopes
-        .iter()
-        .min_by_key(|scope| {
-            (
-                !scope.published,
-                scope.redaction != crate::redact::Redaction::None,
-                scope.label_selector.is_empty(),
-                scope.id,
-            )
-        })
-        .copied()
+    scopes.iter().copied().min_by(|a, b| {
+        let worse = |scope: &ScopeRow| {
+            (!scope.published, scope.redaction != Redaction::None, scope.void_reason.is_some())
+        };
+        let narrow = |scope: &ScopeRow| {
+            let selects = !scope.label_selector.is_empty() || !scope.field_selector.is_empty();
+            (scope.namespace.is_some(), selects, scope.id)
+        };
+        worse(a)
+            .cmp(&worse(b))
+            .then_with(|| further(b, a))
+            .then_with(|| narrow(a).cmp(&narrow(b)))
+    })
+}
+
+/// By their checkpoints, which are versions of one resource; equal where they can't be compared.
+fn further(a: &ScopeRow, b: &ScopeRow) -> Ordering {
+    let (a, b) = (a.rv.as_deref().unwrap_or_default(), b.rv.as_deref().unwrap_or_default());
+    rv::compare(a, b).unwrap_or(Ordering::Equal)
 }
 
 fn synced(scope: &ScopeRow) -> Result<&ScopeRow> {
@@ -108,30 +131,21 @@ fn synced(scope: &ScopeRow) -> Result<&ScopeRow> {
     )))
 }
 
-/// The scope that answers alone for a whole namespace (or for what has none), if one was listed.
-pub(super) fn whole<'a>(
-    info: &Resource,
-    all: &'a [ScopeRow],
-    namespace: Option<&str>,
-) -> Result<Option<&'a ScopeRow>> {
-    let nothing = LabelSelector::parse("")?;
-    let ask = Ask { info, namespaces: None, labels: &nothing };
-    Ok(prefer(&covering(&ask, "", namespace, all)).filter(|scope| scope.published))
+/// The scope that answers for every name in a namespace; `None` if only a part is kept.
+pub(super) fn whole<'a>(all: &'a [ScopeRow], namespace: Option<&str>) -> Option<&'a ScopeRow> {
+    let (labels, fields) = (LabelSelector::default(), FieldSelector::default());
+    prefer(&covering(&labels, &fields, namespace, all))
 }
 
-/// Fails unless a complete scope covers the name.
-pub(super) fn prove_absent(
+/// Fails: nothing that is kept tells whether there is such an object.
+pub(super) fn unknown(
     info: &Resource,
     all: &[ScopeRow],
-    namespace: Option<&str>,
+    whole: Option<&ScopeRow>,
     key: &str,
-) -> Result<()> {
-    let nothing = LabelSelector::parse("")?;
-    let ask = Ask { info, namespaces: None, labels: &nothing };
-    match prefer(&covering(&ask, "", namespace, all)) {
-        Some(scope) => synced(scope).map(|_| ()),
-        None => Err(not_kept(info, all, &format!("{} {key}", info.name()))),
-    }
+) -> Error {
+    let unsynced = whole.and_then(|scope| synced(scope).err());
+    unsynced.unwrap_or_else(|| not_kept(info, all, &format!("{} {key}", info.name())))
 }
 
 fn not_kept(info: &Resource, all: &[ScopeRow], what: &str) -> Error {

@@ -1,5 +1,6 @@
 //! The rows of one moment: keys at hand, bodies compressed in one arena until asked for.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::types::Value;
@@ -16,6 +17,7 @@ use crate::store::{FLAG_REDACTED, Inner, position};
 #[derive(Clone, Debug)]
 pub(super) struct Raw {
     pub(super) resource: String,
+    id: i64,
     key: String,
     uid: String,
     rv: String,
@@ -29,6 +31,7 @@ impl Raw {
     pub(super) fn read(row: &rusqlite::Row<'_>, with_cells: bool) -> rusqlite::Result<Self> {
         Ok(Self {
             resource: String::new(),
+            id: row.get(0)?,
             key: row.get(1)?,
             uid: row.get(2)?,
             rv: row.get(3)?,
@@ -221,39 +224,84 @@ pub(super) fn read(
     query: &Query,
 ) -> Result<Found> {
     let (epoch, seq) = position(db)?;
-    let mut rows = Vec::new();
-    for source in sources {
-        rows.extend(read_source(db, source, filter, query)?);
-    }
-    if sources.len() > 1 {
-        merge(&mut rows);
-    }
     let wanted = if query.limit == 0 { usize::MAX } else { query.limit };
+    let (mut rows, total) = if overlap(sources) {
+        read_overlapping(db, sources, filter, query)?
+    } else {
+        read_apart(db, sources, filter, query, wanted)?
+    };
     let more = rows.len() > wanted;
-    let total =
-        if more || !query.after.is_empty() { count(db, sources, filter)? } else { rows.len() };
     rows.truncate(wanted);
     let mut scopes: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
+    scopes.sort_unstable();
     scopes.dedup();
-    let resource_version = match sources {
-        [only] => only.scope.rv.clone().unwrap_or_default(),
+    let resource_version = match (sources, scopes.as_slice()) {
+        ([one, ..], [_]) => one.scope.rv.clone().unwrap_or_default(),
         _ => String::new(),
     };
     Ok(Found { rows, total, more, epoch, seq, scopes, resource_version })
 }
 
-/// Overlapping scopes keep copies of their own: the newer resourceVersion wins.
-fn merge(rows: &mut Vec<Raw>) {
-    rows.sort_by(|a, b| a.key.cmp(&b.key));
-    rows.dedup_by(|later, kept| {
-        if later.key != kept.key {
-            return false;
+/// Whether two scopes may have a copy each of one object.
+fn overlap(sources: &[Source]) -> bool {
+    let namespace = |source: &Source| {
+        source.namespace.clone().or_else(|| source.scope.namespace.clone())
+    };
+    let mut seen = HashSet::new();
+    sources.len() > 1
+        && sources.iter().map(namespace).any(|name| name.is_none() || !seen.insert(name))
+}
+
+/// Each row is in one source only.
+fn read_apart(
+    db: &Connection,
+    sources: &[Source],
+    filter: &Filter,
+    query: &Query,
+    wanted: usize,
+) -> Result<(Vec<Raw>, usize)> {
+    let mut rows = Vec::new();
+    for source in sources {
+        rows.extend(read_source(db, source, filter, query)?);
+    }
+    if sources.len() > 1 {
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+    let total = if rows.len() > wanted || !query.after.is_empty() {
+        count(db, sources, filter)?
+    } else {
+        rows.len()
+    };
+    Ok((rows, total))
+}
+
+/// Overlapping scopes keep copies of their own: the newer resourceVersion wins, and it alone has to
+/// match. So all keys are read, whatever the page: a price that only such scopes have.
+fn read_overlapping(
+    db: &Connection,
+    sources: &[Source],
+    filter: &Filter,
+    query: &Query,
+) -> Result<(Vec<Raw>, usize)> {
+    let everything = Query { limit: 0, after: String::new(), ..query.clone() };
+    let mut newest: BTreeMap<String, (Raw, bool)> = BTreeMap::new();
+    for source in sources {
+        let matching: HashSet<i64> = read_source(db, source, filter, &everything)?
+            .into_iter()
+            .map(|row| row.id)
+            .collect();
+        for row in read_source(db, source, &Filter::default(), &everything)? {
+            if newest.get(&row.key).is_none_or(|(held, _)| row.is_newer_than(held)) {
+                let matches = matching.contains(&row.id);
+                newest.insert(row.key.clone(), (row, matches));
+            }
         }
-        if later.is_newer_than(kept) {
-            std::mem::swap(later, kept);
-        }
-        true
-    });
+    }
+    let mut rows: Vec<Raw> =
+        newest.into_values().filter(|(_, matches)| *matches).map(|(row, _)| row).collect();
+    let total = rows.len();
+    rows.retain(|row| row.key > query.after);
+    Ok((rows, total))
 }
 
 fn read_source(
