@@ -14,21 +14,27 @@ pub fn nearest<S: AsRef<str>>(word: &str, known: &[S], limit: usize) -> Vec<Stri
     scored.into_iter().take(limit).map(|(_, name)| name.to_owned()).collect()
 }
 
-/// Levenshtein's distance in characters, one row at a time. A long word only costs its beginning.
+/// Edit distance in characters where two swapped neighbours count once (optimal string alignment),
+/// three rows at a time. A long word only costs its beginning.
 fn distance(a: &str, b: &str) -> usize {
     const LONGEST: usize = 64;
+    let a: Vec<char> = a.chars().take(LONGEST).collect();
     let b: Vec<char> = b.chars().take(LONGEST).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(LONGEST).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let mut before = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if swapped {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row[b.len()]
+    last[b.len()]
 }
 
 #[cfg(test)]
@@ -41,6 +47,8 @@ mod tests {
         assert_eq!(nearest("pdos", &known, 3), ["pods"]);
         assert_eq!(nearest("podes", &known, 3), ["nodes", "pods"]);
         assert!(nearest("zzz", &known, 3).is_empty());
+        assert_eq!(nearest("pdos", &["pdb", "ds", "pods"], 1), ["pods"], "swapped letters");
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
     }
 }

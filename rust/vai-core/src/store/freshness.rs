@@ -118,6 +118,8 @@ fn state(
             Some(age) => (State::Stale, format!("not proven for {age:.0}s")),
             None => (State::CatchingUp, entry.reason.clone()),
         },
+        // The first list was published this moment and its proof follows.
+        Reported::Listing if age_s.is_none() => (State::CatchingUp, String::new()),
         // A relist under way: what is there is the last good state.
         Reported::Listing => (State::Stale, or(&entry.reason, "listing again")),
         Reported::CatchingUp => (State::CatchingUp, entry.reason.clone()),
