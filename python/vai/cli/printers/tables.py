@@ -8,7 +8,7 @@ column with `-A`, names with their kind where several kinds are printed, an empt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -79,9 +79,12 @@ _PLAIN = (Column(name="Name", format="name"), Column(name="Age"))
 
 def print_tables(answers: Iterable[Answer], style: Style, now_s: float) -> Iterator[str]:
     """The lines of all tables; an empty line between two that are printed."""
-    printed = False
+    printed = namespaced = False
     for answer in answers:
-        lines = table_lines(answer, style, now_s)
+        # kubectl shares one set of flags: after a namespaced resource, the column stays, empty.
+        namespaced = namespaced or answer.resource.namespaced
+        kept = replace(style, with_namespace=style.with_namespace and namespaced)
+        lines = table_lines(answer, kept, now_s)
         if printed and lines and style.headers:
             yield ""
         printed = printed or bool(lines)
@@ -96,8 +99,7 @@ def table_lines(answer: Answer, style: Style, now_s: float) -> list[str]:
     shown = [at for at, one in enumerate(columns) if style.wide or one.priority == 0]
     prefix = _kind_prefix(answer.resource) if style.with_kind else ""
     name_at = next((at for at, one in enumerate(columns) if one.is_name), -1) if prefix else -1
-    with_namespace = style.with_namespace and answer.resource.namespaced
-    table = [_header([columns[at].name for at in shown], style, with_namespace)]
+    table = [_header([columns[at].name for at in shown], style)]
     table = table if style.headers else []
     for row in answer.rows:
         cells = cells_of(row)
@@ -105,16 +107,16 @@ def table_lines(answer: Answer, style: Style, now_s: float) -> list[str]:
             cells[name_at] = f"{prefix}/{make.text_of(cells[name_at])}"
         # kubectl pads only what is there: a row may have fewer cells than there are columns.
         line = [make.text_of(cells[at]) for at in shown if at < len(cells)]
-        if with_namespace:
-            line.insert(0, row.key.partition("/")[0])
+        if style.with_namespace:
+            line.insert(0, row.key.rpartition("/")[0])
         if style.show_labels:
             line.append(_labels(row))
         table.append(line)
     return tabwriter.lines_of(table)
 
 
-def _header(names: list[str], style: Style, with_namespace: bool) -> list[str]:
-    before = ["NAMESPACE"] if with_namespace else []
+def _header(names: list[str], style: Style) -> list[str]:
+    before = ["NAMESPACE"] if style.with_namespace else []
     after = ["LABELS"] if style.show_labels else []
     return [*before, *(name.upper() for name in names), *after]
 
