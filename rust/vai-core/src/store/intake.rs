@@ -31,9 +31,9 @@ enum Step {
 #[derive(Default)]
 struct Progress {
     queued_bytes: usize,
-    /// Pages begun, and what is known of the last one.
+    /// Pages begun here, and the last one that the thread knows the head of: it may be behind.
     begun: u64,
-    head: Option<PageMeta>,
+    head: Option<(u64, PageMeta)>,
     settled: bool,
     failed: Option<Error>,
 }
@@ -98,10 +98,7 @@ impl Intake {
     }
 
     pub(super) fn begin_page(&self, gzip: bool) -> Result<()> {
-        self.desk.update(|progress| {
-            progress.begun += 1;
-            progress.head = None;
-        });
+        self.desk.update(|progress| progress.begun += 1);
         self.send(Step::Begin { gzip })
     }
 
@@ -125,7 +122,10 @@ impl Intake {
     /// with its objects is told by the next call.
     pub(super) fn end_page(&self) -> Result<PageMeta> {
         self.send(Step::End)?;
-        self.desk.wait(|progress| progress.head.clone())
+        self.desk.wait(|progress| {
+            let (page, head) = progress.head.as_ref()?;
+            (*page == progress.begun).then(|| head.clone())
+        })
     }
 
     /// Waits until everything was handed to the writer.
@@ -146,6 +146,8 @@ struct Worker {
     resource: i64,
     options: FeedOptions,
     deliver: Deliver,
+    /// The page that is being taken apart, counted from 1.
+    page: u64,
     feed: Option<ListFeed>,
     batch: Batch,
 }
@@ -176,13 +178,14 @@ impl Worker {
             waiting: (!sensitive && !codec.has_own(resource)).then(Vec::new),
             waiting_bytes: 0,
         };
-        Self { inner, resource, options, deliver, feed: None, batch }
+        Self { inner, resource, options, deliver, page: 0, feed: None, batch }
     }
 
     fn take(&mut self, step: Step, desk: &Desk) -> Result<()> {
         match step {
             Step::Begin { gzip } => {
                 let options = FeedOptions { gzip, ..self.options.clone() };
+                self.page += 1;
                 self.feed = Some(ListFeed::new(&options));
                 Ok(())
             }
@@ -200,11 +203,13 @@ impl Worker {
     fn chunk(&mut self, bytes: &[u8], desk: &Desk) -> Result<()> {
         let Some(mut feed) = self.feed.take() else { return Ok(()) };
         feed.push(bytes, &mut |item| self.item(item))?;
-        let head = feed.head().cloned();
+        let head = feed.head().map(|head| (self.page, head.clone()));
         self.feed = Some(feed);
         desk.update(|progress| {
             progress.queued_bytes -= bytes.len();
-            progress.head = head;
+            if head.is_some() {
+                progress.head = head;
+            }
         });
         Ok(())
     }
@@ -215,7 +220,7 @@ impl Worker {
         if let Some(columns) = &meta.columns {
             self.inner.put_columns(self.resource, columns)?;
         }
-        desk.update(|progress| progress.head = Some(meta));
+        desk.update(|progress| progress.head = Some((self.page, meta)));
         Ok(())
     }
 
