@@ -256,8 +256,7 @@ fn count(found: usize) -> u64 {
 
 /// Objects that wait to be published.
 fn staged(writer: &Writer<'_>, scope: i64) -> Result<u64> {
-    let mut statement =
-        writer.db.prepare_cached("SELECT count(*) FROM stage WHERE scope = ?1")?;
+    let mut statement = writer.db.prepare_cached("SELECT count(*) FROM stage WHERE scope = ?1")?;
     let found: i64 = statement.query_row([scope], |row| row.get(0))?;
     Ok(u64::try_from(found).unwrap_or_default())
 }
@@ -298,11 +297,7 @@ fn published_since(writer: &Writer<'_>, scope: i64, seq: i64) -> Result<Publishe
         row.get(column).map(|found: i64| u64::try_from(found).unwrap_or_default())
     };
     Ok(statement.query_row(params![scope, seq], |row| {
-        Ok(Published {
-            adds: number(row, 0)?,
-            updates: number(row, 1)?,
-            deletes: number(row, 2)?,
-        })
+        Ok(Published { adds: number(row, 0)?, updates: number(row, 1)?, deletes: number(row, 2)? })
     })?)
 }
 

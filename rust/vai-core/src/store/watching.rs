@@ -59,8 +59,7 @@ pub struct Watching {
 impl Watching {
     pub(super) fn begin(inner: Arc<Inner>, scope: i64, gzip: bool) -> Result<Self> {
         // Behind all that an earlier stream queued.
-        let number =
-            inner.writer()?.call(move |writer| Ok(writer.state.scope(scope)?.listing))?;
+        let number = inner.writer()?.call(move |writer| Ok(writer.state.scope(scope)?.listing))?;
         if let Some(error) = inner.shared.trust(scope) {
             // Events of an earlier stream were lost, so whoever remembers where it stopped must
             // not go on from there. The next attempt begins at the checkpoint in the file.
