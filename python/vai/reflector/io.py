@@ -107,6 +107,7 @@ class Io:
     response: Response | None = None
     bookmarks_seen: bool = False
     silent_watches: int = 0
+    stuck_at: str = ""
     proven_at: float = 0.0
     listed_at: float | None = None
     objects: int = 0

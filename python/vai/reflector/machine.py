@@ -34,6 +34,7 @@ from vai.types import State
 _GONE: Final = 410
 _NOT_FOUND: Final = 404
 _BAD_REQUEST: Final = 400
+_TOO_MANY: Final = 429
 #: client-go reflector.go (VeryShortWatchError): a watch that ends sooner, without an event, failed.
 _SHORT_S: Final = 1.0
 #: A CRD that is being served for the first time answers 404 for a moment; kube-apiserver's own
@@ -313,9 +314,23 @@ def _stream(phase: Stream, io: Io) -> Phase:
         events=phase.events + progress.events + progress.bookmarks,
     )
     if progress.status is not None:
-        said = msgspec.json.decode(progress.status, type=Refusal)
-        return _failed(read, RefusedError(said), io)
+        return _error_event(read, progress.status, io)
     return read
+
+
+def _error_event(phase: Stream, status: bytes, io: Io) -> Phase:
+    """The stream ended with a Status.
+
+    A server may be unable to go past a position for ever, without calling it Expired: one that
+    does not cache a resource says 500 for a deleted object whose last state is compacted. So a
+    second error at the same position leads to a list; client-go's reflector lists at the first.
+    """
+    error = RefusedError(msgspec.json.decode(status, type=Refusal))
+    stuck, io.stuck_at = io.stuck_at == phase.position, phase.position
+    if stuck and error.refusal.code != _TOO_MANY:
+        release(phase)
+        return Relist(str(error))
+    return _failed(phase, error, io)
 
 
 def _ended(phase: Stream, io: Io) -> Phase:

@@ -66,6 +66,8 @@ class Sync:
             time.sleep(0.02)
 
     def live(self) -> bool:
+        if self.informer is None or not self.informer.wait_planned(0):
+            return False
         found = self.file().scopes()
         return bool(found) and all(scope.state is State.LIVE for scope in found)
 

@@ -300,6 +300,19 @@ def test_another_error_event_is_waited_out_and_resumed() -> None:
     assert world.store.last()[0] is State.STALE
 
 
+def test_a_position_that_the_server_can_not_go_past_leads_to_a_list() -> None:
+    world = World("50")
+    waiting = go(world, stream(world, [error(500)]), Wait)
+    assert waiting.then == Probe("50")
+    assert isinstance(step(stream(world, [error(500)]), world.io), Relist)
+
+
+def test_a_busy_server_that_ends_watches_never_leads_to_a_list() -> None:
+    world = World("50")
+    for _ in range(5):
+        assert go(world, stream(world, [error(429)]), Wait).then == Probe("50")
+
+
 def test_a_malformed_frame_leads_to_a_list_and_keeps_what_came_before() -> None:
     world = World("50")
     response = stream(world, [event("ADDED", item("b", 51)) + b"{{{\n"])
