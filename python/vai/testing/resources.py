@@ -188,9 +188,13 @@ class Registry:
             return None
         return resource
 
-    def is_builtin(self, group: str, version: str) -> bool:
-        """True for a group version of kubernetes itself."""
-        return any(gv.group == group and gv.version == version for gv in self.group_versions)
+    def has_routes(self, group: str, version: str) -> bool:
+        """Whether go-restful answers for this group version: it has routes for whole groups.
+
+        Of the core group, whose path is no prefix of another's, for v1 alone.
+        """
+        versions = [found.version for found in self.group_versions if found.group == group]
+        return bool(versions) if group else version in versions
 
     def custom_resources(self) -> list[Resource]:
         """The resources that come from CRDs."""
