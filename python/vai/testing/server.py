@@ -156,7 +156,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry = self.simulator.registry
         resource = registry.find(request.group, request.version, request.resource)
         if resource is None:
-            if registry.is_builtin(request.group, request.version):
+            if registry.has_routes(request.group, request.version):
                 raise unknown_resource()
             raise _PlainNotFoundError
         wrong_scope = request.namespace and not resource.namespaced
@@ -222,7 +222,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _encoder(self, request: Request, resource: Resource) -> Encoder:
         header = self.headers.get("Accept", "")
-        if not routed(header):
+        # Custom resources are served without go-restful's routes.
+        if not resource.custom and not routed(header):
             streamed = STREAMED if request.verb == "list" else ()
             raise not_routed(", ".join((_ACCEPTED, *streamed)))
         accepted = negotiate(header)
