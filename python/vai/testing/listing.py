@@ -187,9 +187,10 @@ def render_page(page_: Page, encoder: Encoder) -> Iterator[bytes]:
     )
     parts = [head]
     size = len(head)
-    one = encoder.row if encoder.accepted.form is Form.TABLE else encoder.item
+    table = encoder.accepted.form is Form.TABLE
+    one = encoder.row if table else encoder.item
     comma = b""
-    for stored in page_.items:
+    for stored in _in_row_order(page_.items, encoder) if table else page_.items:
         item = one(stored)
         parts.append(comma)
         parts.append(item)
@@ -201,6 +202,13 @@ def render_page(page_: Page, encoder: Encoder) -> Iterator[bytes]:
             size = 0
     parts.append(tail)
     yield b"".join(parts)
+
+
+def _in_row_order(items: list[Stored], encoder: Encoder) -> list[Stored]:
+    """Rows come in key order, but FlowSchemas as they are tried (printers.go printFlowSchemaList)."""
+    if encoder.resource.full_name != "flowschemas.flowcontrol.apiserver.k8s.io":
+        return items
+    return sorted(items, key=lambda found: (found.load()["spec"]["matchingPrecedence"], found.name))
 
 
 def empty_page(page_: Page) -> Page:
