@@ -23,7 +23,7 @@ def _victim(
 
 
 @pytest.fixture
-def victim(_victim: ApiServer) -> Iterator[ApiServer]:
+def victim(_victim: ApiServer) -> ApiServer:
     """One real server for all of these tests, whole and running at the start of each.
 
     They share it because a start takes 4 s: each keeps to a namespace of its own.
@@ -31,7 +31,7 @@ def victim(_victim: ApiServer) -> Iterator[ApiServer]:
     if not _victim.alive:
         _victim.restart_etcd()
         _victim.restart()
-    yield _victim
+    return _victim
 
 
 @pytest.fixture(autouse=True)

@@ -29,9 +29,12 @@ class Sync:
 
     def __init__(self, file: Path, kubeconfig: Path, resources: str, *arguments: str) -> None:
         self.file = file
+        self._said: list[str] = []
         self._process = subprocess.Popen(
-            [*VAI, "sync", f"--file={file}", f"--kubeconfig={kubeconfig}"]
-            + [f"--resources={resources}", *arguments],
+            [
+                *(*VAI, "sync", f"--file={file}", f"--kubeconfig={kubeconfig}"),
+                *(f"--resources={resources}", *arguments),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -48,8 +51,10 @@ class Sync:
 
     def kill(self) -> str:
         """SIGKILL; what it had said on stderr."""
-        self._process.kill()
-        return self._process.communicate()[1]
+        if not self._said:
+            self._process.kill()
+            self._said.append(self._process.communicate()[1])
+        return self._said[0]
 
     @property
     def alive(self) -> bool:
@@ -67,6 +72,8 @@ def status(file: Path) -> dict[str, Json]:
     """What `vai status` says, a process of its own: by resource."""
     done = run("status", "-o", "json", "--file", os.fspath(file))
     if done.returncode != 0:
+        # Before the first sync has made it.
+        assert "no cluster file" in done.stderr, done.stderr
         return {}
     return {scope["resource"]: scope for scope in json.loads(done.stdout)["scopes"]}
 

@@ -24,6 +24,16 @@ def config_map(namespace: str, name: str, value: str = "0", **labels: str) -> Js
     }
 
 
+def service_account(namespace: str, name: str, value: str = "0", **labels: str) -> Json:
+    """A ServiceAccount with one annotation."""
+    metadata = {"namespace": namespace, "name": name, "labels": {"app": "faults", **labels}}
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata | {"annotations": {"value": value}},
+    }
+
+
 def namespace(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
@@ -33,14 +43,14 @@ def collection(where: str, plural: str = "configmaps") -> str:
 
 
 class Writers:
-    """Clients that create, change, relabel and delete ConfigMaps at once until they are stopped.
+    """Clients that create, change, relabel and delete objects at once until they are stopped.
 
     Each writes objects of its own, so none of their requests conflict. A request that fails
     because the server is away is tried again; whether it had been done is found out by the next.
     """
 
     def __init__(
-        self, server: ApiServer, where: str, *, clients: int = 3, pause_s: float = 0.01
+        self, server: ApiServer, where: str, *, clients: int = 3, pause_s: float = 0.02
     ) -> None:
         self._server = server
         self._where = where
@@ -80,12 +90,13 @@ class Writers:
             self.error = error
 
     def _write(self, numbers: random.Random, name: str, turn: int) -> None:
-        path = f"{collection(self._where)}/{name}"
-        color = numbers.choice(("red", "green", "blue"))
-        item = config_map(self._where, name, str(turn), color=color)
+        plural = numbers.choice(("configmaps", "serviceaccounts"))
+        path = f"{collection(self._where, plural)}/{name}"
         if numbers.random() < 0.2:
             self._server.request("DELETE", path)
             return
-        changed = self._server.request("PUT", path, item)
-        if changed.status == 404:
-            self._server.request("POST", collection(self._where), item)
+        color = numbers.choice(("red", "green", "blue"))
+        make = config_map if plural == "configmaps" else service_account
+        item = make(self._where, name, str(turn), color=color)
+        if self._server.request("PUT", path, item).status == 404:
+            self._server.request("POST", collection(self._where, plural), item)
