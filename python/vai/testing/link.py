@@ -95,15 +95,21 @@ class Link:
         while not self._closed:
             with self._lock:
                 listening = None if self._down else self._socket
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._wake_out, selectors.EVENT_READ)
-                if listening is not None:
-                    selector.register(listening, selectors.EVENT_READ)
-                ready = {key.fileobj for key, _ in selector.select()}
+            try:
+                ready = self._wait(listening)
+            except (ValueError, OSError):
+                continue  # the listening socket was replaced or closed just now
             if self._wake_out in ready:
                 self._wake_out.recv(64)
             if listening is not None and listening in ready:
                 self._take(listening)
+
+    def _wait(self, listening: socket.socket | None) -> set[object]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_out, selectors.EVENT_READ)
+            if listening is not None:
+                selector.register(listening, selectors.EVENT_READ)
+            return {key.fileobj for key, _ in selector.select()}
 
     def _take(self, listening: socket.socket) -> None:
         try:

@@ -266,7 +266,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _watch(self, request: Request, resource: Resource, encoder: Encoder) -> None:
         simulator = self.simulator
-        self._begin(200, [("Transfer-Encoding", "chunked")])
         watch = Watch(
             store=simulator.store,
             table=simulator.store.table(self._stored_as(resource)),
@@ -279,6 +278,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             bookmark_every_s=simulator.bookmark_every_s,
             wait_s=simulator.wait_s,
         )
+        # Registered before the answer begins: who has seen the headers misses nothing after.
+        watch.register()
+        self._begin(200, [("Transfer-Encoding", "chunked")])
         if not watch.run():
             # Cut off in the middle of an event: no final chunk, as a dying server leaves it.
             self.close_connection = True
@@ -590,12 +592,11 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def malformed(data: bytes) -> bytes:
-    """The same bytes with a brace in the middle of the first object turned into rubbish."""
-    position = data.find(b'"metadata":{', len(data) // 4)
-    if position < 0:
-        position = data.find(b"{") - len(b'"metadata":')
-    position += len(b'"metadata":')
-    return data[:position] + b"\x00" + data[position + 1 :]
+    """The same bytes with one opening brace, that of some metadata, turned into rubbish."""
+    key = b'"metadata":'
+    found = data.find(key + b"{", len(data) // 4)
+    position = found + len(key) if found >= 0 else data.find(b"{")
+    return data[:position] + b"!" + data[position + 1 :]
 
 
 def indented(body: bytes) -> bytes:

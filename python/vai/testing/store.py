@@ -199,6 +199,8 @@ class Store:
         self.lock = threading.RLock()
         # A fresh etcd is at 1, and the first write of a kube-apiserver is 2.
         self.rv = 1
+        # Where the watch caches of this server began; a resource first touched later still has it.
+        self._start_rv = 1
         self._history = history
         self._tables: dict[tuple[str, str], Table] = {}
         self._backups: dict[int, Backup] = {}
@@ -210,7 +212,8 @@ class Store:
             found = self._tables.get(key)
             if found is None:
                 found = self._tables[key] = Table(resource, self.lock, self._history)
-                found.floor = found.cache_rv = found.snapshots_floor = self.rv
+                start = self.rv if resource.custom else self._start_rv
+                found.floor = found.cache_rv = found.snapshots_floor = start
             found.resource = resource
             return found
 
@@ -315,8 +318,9 @@ class Store:
     def compact(self, rv: int | None = None) -> None:
         """Forget the history up to ``rv`` (now by default): older watches and tokens get 410."""
         with self.lock:
+            self._start_rv = self.rv if rv is None else rv
             for table in self._tables.values():
-                table.compact(self.rv if rv is None else rv)
+                table.compact(self._start_rv)
 
     def backup(self) -> int:
         """Save the whole state; returns its resourceVersion."""
@@ -346,7 +350,7 @@ class Store:
                 if past is None:
                     raise LookupError(f"neither a backup nor the history has {rv}")
                 states.append((table, dict(zip(past.keys, past.items, strict=True))))
-            self.rv = rv
+            self.rv = self._start_rv = rv
             for table, objects in states:
                 table.replace(objects, rv)
             return rv

@@ -16,7 +16,7 @@ from vai.testing.listing import wait_fresh
 from vai.testing.objects import Stored
 from vai.testing.requests import ListOptions
 from vai.testing.status import ApiError, expired
-from vai.testing.store import Change, Store, Table
+from vai.testing.store import Change, Snapshot, Store, Table
 
 # cacher.go defaultBookmarkFrequency; cache_watcher.go nextBookmarkTime: 2 s before the deadline.
 BOOKMARK_EVERY_S = 60.0
@@ -27,6 +27,24 @@ MIN_REQUEST_TIMEOUT_S = 1800.0
 _LOOK_S = 1.0
 
 Send = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a watch begins.
+
+    Attributes:
+        position: The sequence number of the first change to send.
+        after: The resourceVersion that changes must exceed.
+        bookmarks_after: The resourceVersion that bookmarks must exceed.
+        initial: The state to send first, if it was asked for.
+    """
+
+    generation: int
+    position: int
+    after: int
+    bookmarks_after: int
+    initial: Snapshot | None = None
 
 
 @dataclass(slots=True)
@@ -44,6 +62,18 @@ class Watch:
     bookmark_every_s: float = BOOKMARK_EVERY_S
     wait_s: float = 3.0
     _columns_sent: bool = False
+    _started: float = 0.0
+    _start: _Start | None = None
+    _error: ApiError | None = None
+
+    def register(self) -> None:
+        """Take the place in the history where the watch begins."""
+        self._started = time.monotonic()
+        try:
+            self._start = self._find_start()
+        except ApiError as error:
+            # Past authentication and options, a watch's errors are events of a 200.
+            self._error = error
 
     def run(self) -> bool:
         """Send events until the deadline, the client's end, or an error.
@@ -51,81 +81,77 @@ class Watch:
         Returns:
             False when the stream was cut off in the middle of an event.
         """
-        started = time.monotonic()
-        timeout = self.options.timeout_s or MIN_REQUEST_TIMEOUT_S * (1 + random.random())
-        try:
-            start = self._start()
-        except ApiError as error:
-            self.send(error_event(error))
+        if self._start is None:
+            if self._error is None:
+                raise RuntimeError("register() comes first")
+            self.send(error_event(self._error))
             return True
-        return self._follow(*start, deadline=started + timeout)
+        timeout = self.options.timeout_s or MIN_REQUEST_TIMEOUT_S * (1 + random.random())
+        self._send_initial(self._start)
+        return self._follow(self._start, deadline=self._started + timeout)
 
     # Start ------------------------------------------------------------------------------------
 
-    def _start(self) -> tuple[int, int, int, int]:
-        """Find where to go on.
-
-        Returns:
-            The table's generation, the position of the next change, the resourceVersion that
-            events must exceed, and the one that bookmarks must exceed.
-        """
+    def _find_start(self) -> _Start:
         options, table = self.options, self.table
-        if not options.send_initial:
-            with self.store.lock:
-                rv = options.rv or table.cache_rv
-                if rv < table.floor:
-                    raise expired(f"too old resource version: {rv} ({table.floor})")
-                # cacheWatcher.processInterval: the buffered events count as the watch's start.
-                newest = max(rv, table.newest_rv)
-                return table.generation, table.position_after(rv), rv, newest
-        wait_fresh(self.store, options.rv, self.wait_s)
+        if options.send_initial:
+            wait_fresh(self.store, options.rv, self.wait_s)
         with self.store.lock:
-            # "0" is content with what the cache has; unset wants the newest.
-            if options.resource_version != "0":
-                self.store.consistent(table)
-            snapshot = table.now(table.cache_rv)
-            generation, position = table.generation, table.end
+            if options.send_initial:
+                # "0" is content with what the cache has; unset wants the newest.
+                if options.resource_version != "0":
+                    self.store.consistent(table)
+                now = table.now(table.cache_rv)
+                return _Start(table.generation, table.end, now.rv, now.rv, now)
+            rv = options.rv or table.cache_rv
+            if rv < table.floor:
+                raise expired(f"too old resource version: {rv} ({table.floor})")
+            # cacheWatcher.processInterval: the buffered events count as the watch's start.
+            newest = max(rv, table.newest_rv)
+            return _Start(table.generation, table.position_after(rv), rv, newest)
+
+    def _send_initial(self, start: _Start) -> None:
+        if start.initial is None:
+            return
         chunk: list[bytes] = []
-        for stored in snapshot.items:
+        for stored in start.initial.items:
             if self._passes(stored):
                 chunk.append(self._event("ADDED", stored))
             if len(chunk) >= 64:
                 self._send(chunk)
                 chunk = []
-        if options.bookmarks:
-            chunk.append(self._bookmark(snapshot.rv, initial_end=True))
+        if self.options.bookmarks:
+            chunk.append(self._bookmark(start.initial.rv, initial_end=True))
         self._send(chunk)
-        return generation, position, snapshot.rv, snapshot.rv
 
     # Follow -----------------------------------------------------------------------------------
 
-    def _follow(
-        self, generation: int, position: int, after: int, start: int, *, deadline: float
-    ) -> bool:
+    def _follow(self, start: _Start, *, deadline: float) -> bool:
         bookmark_at = self._next_bookmark(deadline)
         table = self.table
+        position = start.position
         while True:
             with self.store.lock:
                 changes = table.since(position)
-                if not changes and table.generation == generation:
+                if not changes and table.generation == start.generation:
                     until = min(deadline, bookmark_at or deadline)
                     wait = until - time.monotonic()
                     if wait > 0:
                         table.changed.wait(min(wait, _LOOK_S))
                     changes = table.since(position)
-                ended = table.generation != generation or changes is None
+                ended = table.generation != start.generation or changes is None
                 cache_rv = table.cache_rv
             if ended or changes is None or self.gone():
                 return True
             position += len(changes)
-            if not self._send_changes(changes, after):
+            if not self._send_changes(changes, start.after):
                 return False
             now = time.monotonic()
             if now >= deadline:
                 return True
             if bookmark_at is not None and now >= bookmark_at:
                 # cacheWatcher.process: only a bookmark past the watch's start is sent.
-                if cache_rv > start:
+                if cache_rv > start.bookmarks_after:
                     self._send([self._bookmark(cache_rv)])
                 bookmark_at = self._next_bookmark(deadline)
 
