@@ -51,6 +51,7 @@ pub struct Codec {
 }
 
 impl Codec {
+    /// A codec that knows the generic dictionary alone.
     #[must_use]
     pub fn new() -> Self {
         let generic = Arc::new(Dictionary::new(GENERIC));
@@ -76,11 +77,13 @@ impl Codec {
         }
     }
 
+    /// Whether new bodies of `resource` use a dictionary that was trained for it.
     #[must_use]
     pub fn has_own(&self, resource: i64) -> bool {
         self.current.read().contains_key(&resource)
     }
 
+    /// Whether frames that name this dictionary can be read.
     #[must_use]
     pub fn knows(&self, id: u32) -> bool {
         self.by_id.read().contains_key(&id)

@@ -9,50 +9,106 @@ use rusqlite::ErrorCode;
 use crate::feed::FeedError;
 use crate::selector::SelectorError;
 
+/// What the engine's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// See the module.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// A label or field selector that can't be read.
     #[error("{message}")]
-    Selector { message: String, position: usize },
+    Selector {
+        /// In apimachinery's words where it has any.
+        message: String,
+        /// Byte offset of what is wrong.
+        position: usize,
+    },
+    /// A field selector on a field that the kind does not have.
     #[error("{message}")]
-    UnknownField { message: String, nearest: Vec<String> },
+    UnknownField {
+        /// With the fields that there are.
+        message: String,
+        /// Fields with a similar name, best first.
+        nearest: Vec<String>,
+    },
+    /// A resource that was never recorded.
     #[error("{message}")]
-    UnknownResource { message: String, nearest: Vec<String> },
+    UnknownResource {
+        /// With what was asked for.
+        message: String,
+        /// Resources with a similar name, best first.
+        nearest: Vec<String>,
+    },
+    /// No such file, or nothing of that name in it.
     #[error("{0}")]
     NotFound(String),
+    /// A scope covers the question, but no list of it was ever complete.
     #[error("{0}")]
     NotSynced(String),
+    /// No scope covers the question, so that nothing is known.
     #[error("{message}")]
-    NotKept { message: String, scopes: Vec<String> },
+    NotKept {
+        /// With what is kept.
+        message: String,
+        /// The scopes of the resource, described.
+        scopes: Vec<String>,
+    },
+    /// The history does not reach back to a position, or the position never was durable.
     #[error("{message}")]
-    Expired { message: String, oldest_seq: i64 },
+    Expired {
+        /// With where it begins.
+        message: String,
+        /// The oldest seq of the running epoch that can be continued.
+        oldest_seq: i64,
+    },
+    /// A read took longer than its limit, in seconds.
     #[error(
         "the query passed its deadline of {0:.1} s and was interrupted; narrow it or raise query_timeout_s"
     )]
     QueryTimeout(f64),
+    /// Another handle writes the file.
     #[error("{message}")]
-    WriterRunning { message: String, pid: Option<i32> },
+    WriterRunning {
+        /// With the remedy.
+        message: String,
+        /// Its process, where the system tells.
+        pid: Option<i32>,
+    },
+    /// The file is the copy of another cluster.
     #[error("{0}")]
     OtherCluster(String),
+    /// Not a cluster file; it was not touched.
     #[error("{0}")]
     NotAVaiFile(String),
+    /// A file of a newer release; it was not touched.
     #[error("{0}")]
     SchemaTooNew(String),
+    /// The file is damaged.
     #[error("{0}")]
     Corrupt(String),
+    /// No space for a write; nothing committed is lost.
     #[error("{0}")]
     DiskFull(String),
+    /// The file or its folder can't be written, or the handle only reads.
     #[error("{0}")]
     ReadOnly(String),
+    /// The handle belongs to the parent process.
     #[error(
         "this file was opened by process {opened_by}, but is used by its forked child {child}; open it again after the fork (with gunicorn: in a post_fork hook, or without --preload)"
     )]
-    Forked { opened_by: u32, child: u32 },
+    Forked {
+        /// The process that opened it.
+        opened_by: u32,
+        /// The process that uses it.
+        child: u32,
+    },
+    /// The handle was closed.
     #[error("the file is closed")]
     Closed,
+    /// A response that can't be used.
     #[error(transparent)]
     Feed(FeedError),
     /// Whatever `SQLite` or the system says that no caller can act upon.

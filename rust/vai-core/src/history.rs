@@ -11,18 +11,28 @@ use crate::store::{FLAG_RELIST, Inner, Op, Store, position, scopes};
 /// One entry of the history.
 #[derive(Clone, Debug)]
 pub struct Change {
+    /// Its place in the history; unique in the file within an epoch.
     pub seq: i64,
+    /// The epoch in which it was read: (epoch, seq) is the position behind it.
     pub epoch: i64,
+    /// What happened.
     pub op: Op,
+    /// `plural[.group]`
     pub resource: String,
+    /// `namespace/name`, or `name` for cluster-scoped objects.
     pub key: String,
+    /// `metadata.uid`
     pub uid: String,
+    /// `metadata.resourceVersion` after the change; of a delete that a list found, the last one
+    /// known.
     pub resource_version: String,
     /// Found by a list, not told by a watch event.
     pub relist: bool,
+    /// When it was committed: milliseconds since 1970.
     pub time_ms: i64,
     /// The object after the change; of a delete its last state is in `old`.
     pub new: Option<Vec<u8>>,
+    /// The object before the change, JSON; `None` for an add.
     pub old: Option<Vec<u8>>,
 }
 
@@ -50,6 +60,7 @@ impl Store {
 }
 
 impl Changes {
+    /// Everything up to here was given out, or did not concern these resources.
     #[must_use]
     pub fn seq(&self) -> i64 {
         self.seq

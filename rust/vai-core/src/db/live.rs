@@ -27,16 +27,24 @@ const READ_TRIES: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reported {
+    /// A list is under way: the first one, or one that will replace what is there.
     Listing,
+    /// Rows are complete as of their age; the stream has not yet shown to be past the present.
     CatchingUp,
+    /// The stream is open and was proven; how long ago tells the age.
     Live,
+    /// The server answers, but not so that the rows could be proven.
     Stale,
+    /// The server is not heard.
     Offline,
+    /// 401 or 403 after credentials were refreshed.
     Forbidden,
+    /// The server serves the resource no longer.
     Gone,
 }
 
 impl Reported {
+    /// A state by its name, `catching-up` for example; `None` for no such name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_value(serde_json::Value::from(text)).ok()
@@ -46,7 +54,9 @@ impl Reported {
 /// One scope's entry. Times are `CLOCK_BOOTTIME` in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScopeLive {
+    /// What the reflector said last.
     pub state: Reported,
+    /// Why, in words for a person; empty where there is nothing to say.
     pub reason: String,
     /// When `state` was entered.
     pub since: f64,
@@ -74,8 +84,11 @@ impl ScopeLive {
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Live {
+    /// The process that wrote it.
     pub pid: u32,
+    /// The boot that all times count from: [`boot_id`].
     pub boot: String,
+    /// By the id of the scope.
     pub scopes: BTreeMap<i64, ScopeLive>,
 }
 
@@ -86,6 +99,8 @@ pub struct LiveFile {
 }
 
 impl LiveFile {
+    /// Opens the file, making it (0600) if it is not there. What it says stays until the first
+    /// write.
     pub fn create(path: &Path) -> Result<Self> {
         let file = OpenOptions::new()
             .write(true)
@@ -97,6 +112,8 @@ impl LiveFile {
         Ok(Self { file })
     }
 
+    /// Replaces what the file says. Without fsync: after a crash of the machine it is worth
+    /// nothing.
     pub fn write(&self, live: &Live) -> Result<()> {
         let text = serde_json::to_vec(live).map_err(Error::internal)?;
         let mut bytes = Vec::with_capacity(HEAD_BYTES + text.len());
@@ -160,7 +177,11 @@ pub fn boot_id() -> &'static str {
     ID.get_or_init(|| {
         std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(
             // Without /proc: the minute of the boot.
-            |_| format!("{:.0}", (unix_ms() as f64 / 1e3 - boottime_s()) / 60.0),
+            |_| {
+                #[expect(clippy::cast_precision_loss, reason = "milliseconds are below 2^52")]
+                let now_s = unix_ms() as f64 / 1e3;
+                format!("{:.0}", (now_s - boottime_s()) / 60.0)
+            },
             |text| text.trim().to_owned(),
         )
     })

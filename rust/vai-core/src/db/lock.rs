@@ -44,8 +44,11 @@ fn registry() -> std::sync::MutexGuard<'static, Registry> {
 /// Who writes a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
+    /// No process holds the lock.
     Nobody,
+    /// A handle of this very process.
     ThisProcess,
+    /// Another process, with its id where the system tells.
     Other(Option<i32>),
 }
 
@@ -57,6 +60,7 @@ pub struct Handle {
 }
 
 /// Registers a reader. Returns also whether this process had the file open before.
+#[must_use]
 pub fn register_reader(files: &Files) -> (Handle, bool) {
     let _pass = gate::enter();
     registry().count(files, false)

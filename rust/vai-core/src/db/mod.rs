@@ -40,9 +40,13 @@ pub fn sqlite_version() -> &'static str {
 /// The files that belong to one cluster file.
 #[derive(Clone, Debug)]
 pub struct Files {
+    /// The database.
     pub main: PathBuf,
+    /// `FILE.lock`: the writer's lock ([`lock`]).
     pub lock: PathBuf,
+    /// `FILE.live`: what the writer last knew of each scope ([`live`]).
     pub live: PathBuf,
+    /// `FILE-wal`: `SQLite`'s write-ahead log.
     pub wal: PathBuf,
 }
 

@@ -3,9 +3,9 @@
 //! `docs/architecture.md` explains the tables; every statement that writes them is in `store`.
 
 /// "vai1" in ASCII: what `file(1)` and [`super::open`] know a cluster file by.
-pub const APPLICATION_ID: i32 = 0x7661_6931;
+pub(super) const APPLICATION_ID: i32 = 0x7661_6931;
 /// Raised with every change of the format; a newer file is refused untouched.
-pub const SCHEMA_VERSION: i32 = 1;
+pub(super) const SCHEMA_VERSION: i32 = 1;
 
 /// Settings that only count before the first table exists.
 pub(super) const CREATION_PRAGMAS: &str = "

@@ -24,7 +24,9 @@ pub struct Query {
     pub resource: String,
     /// `None`: whatever is kept.
     pub namespaces: Option<Vec<String>>,
+    /// As kubectl's `-l` takes it; empty for everything.
     pub label_selector: String,
+    /// As kubectl's `--field-selector` takes it; empty for everything.
     pub field_selector: String,
     /// 0: all.
     pub limit: usize,

@@ -108,10 +108,7 @@ fn prefer<'a>(scopes: &[&'a ScopeRow]) -> Option<&'a ScopeRow> {
             let selects = !scope.label_selector.is_empty() || !scope.field_selector.is_empty();
             (scope.namespace.is_some(), selects, scope.id)
         };
-        worse(a)
-            .cmp(&worse(b))
-            .then_with(|| further(b, a))
-            .then_with(|| narrow(a).cmp(&narrow(b)))
+        worse(a).cmp(&worse(b)).then_with(|| further(b, a)).then_with(|| narrow(a).cmp(&narrow(b)))
     })
 }
 

@@ -62,31 +62,37 @@ pub struct Row {
 }
 
 impl Row {
+    /// `plural[.group]`
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.resource
     }
 
+    /// `namespace/name`, or `name` for cluster-scoped objects.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.raw.key
     }
 
+    /// `metadata.uid`
     #[must_use]
     pub fn uid(&self) -> &str {
         &self.raw.uid
     }
 
+    /// `metadata.resourceVersion`
     #[must_use]
     pub fn resource_version(&self) -> &str {
         &self.raw.rv
     }
 
+    /// The entry of the history that wrote this state.
     #[must_use]
     pub fn seq(&self) -> i64 {
         self.raw.seq
     }
 
+    /// Whether only the metadata is kept.
     #[must_use]
     pub fn redacted(&self) -> bool {
         self.raw.flags & FLAG_REDACTED != 0
@@ -129,16 +135,19 @@ impl Rows {
         Self { inner, resource, found: Arc::new(found) }
     }
 
+    /// The rows of this page.
     #[must_use]
     pub fn len(&self) -> usize {
         self.found.rows.len()
     }
 
+    /// Whether this page has no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.found.rows.is_empty()
     }
 
+    /// A row by its place in key order; its body is shared, not copied.
     #[must_use]
     pub fn row(&self, index: usize) -> Option<Row> {
         let raw = self.found.rows.get(index)?.clone();
@@ -151,20 +160,24 @@ impl Rows {
         self.found.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok()
     }
 
+    /// The keys of this page, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.found.rows.iter().map(|row| row.key.as_str())
     }
 
+    /// The epoch that was read: (epoch, seq) is the position of this moment.
     #[must_use]
     pub fn epoch(&self) -> i64 {
         self.found.epoch
     }
 
+    /// The last seq of this moment.
     #[must_use]
     pub fn seq(&self) -> i64 {
         self.found.seq
     }
 
+    /// Ids of the scopes that answered, ascending.
     #[must_use]
     pub fn scopes(&self) -> &[i64] {
         &self.found.scopes
@@ -244,9 +257,8 @@ pub(super) fn read(
 
 /// Whether two scopes may have a copy each of one object.
 fn overlap(sources: &[Source]) -> bool {
-    let namespace = |source: &Source| {
-        source.namespace.clone().or_else(|| source.scope.namespace.clone())
-    };
+    let namespace =
+        |source: &Source| source.namespace.clone().or_else(|| source.scope.namespace.clone());
     let mut seen = HashSet::new();
     sources.len() > 1
         && sources.iter().map(namespace).any(|name| name.is_none() || !seen.insert(name))
@@ -286,10 +298,8 @@ fn read_overlapping(
     let everything = Query { limit: 0, after: String::new(), ..query.clone() };
     let mut newest: BTreeMap<String, (Raw, bool)> = BTreeMap::new();
     for source in sources {
-        let matching: HashSet<i64> = read_source(db, source, filter, &everything)?
-            .into_iter()
-            .map(|row| row.id)
-            .collect();
+        let matching: HashSet<i64> =
+            read_source(db, source, filter, &everything)?.into_iter().map(|row| row.id).collect();
         for row in read_source(db, source, &Filter::default(), &everything)? {
             if newest.get(&row.key).is_none_or(|(held, _)| row.is_newer_than(held)) {
                 let matches = matching.contains(&row.id);

@@ -53,7 +53,7 @@ impl Filter {
         let marks = vec!["?"; values.len()].join(", ");
         match requirement.op {
             Op::Equals | Op::In => {
-                self.member("term", field, &format!("t.value IN ({marks})"), values, true)
+                self.member("term", field, &format!("t.value IN ({marks})"), values, true);
             }
             // A missing key matches: labels.Requirement.Matches in apimachinery.
             Op::NotEquals | Op::NotIn => {
@@ -136,8 +136,17 @@ impl Filter {
 
     fn member(&mut self, table: &str, field: i64, sql: &str, values: Vec<Value>, wanted: bool) {
         let not = if wanted { "" } else { "NOT " };
-        let rows = format!("SELECT t.object FROM {table} t WHERE t.field = ? AND {sql}");
-        self.sql.push_str(&format!(" AND o.id {not}IN ({rows})"));
+        for part in [
+            " AND o.id ",
+            not,
+            "IN (SELECT t.object FROM ",
+            table,
+            " t WHERE t.field = ? AND ",
+            sql,
+            ")",
+        ] {
+            self.sql.push_str(part);
+        }
         self.values.push(Value::from(field));
         self.values.extend(values);
     }

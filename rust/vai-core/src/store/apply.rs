@@ -20,8 +20,11 @@ use crate::rv;
 /// What a version row records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// There was no object of this name.
     Add = 1,
+    /// The same object (same uid) in another state.
     Update = 2,
+    /// The object is gone; the entry carries its last state.
     Delete = 3,
 }
 
@@ -34,6 +37,7 @@ impl Op {
         }
     }
 
+    /// `add`, `update` or `delete`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -122,13 +126,13 @@ impl Writer<'_> {
         }
         if old.uid != row.uid {
             // Deleted and created again under one name: two changes, as the server made them.
-            self.remove(scope, &row.key, old, None, origin)?;
+            self.remove(scope, &row.key, &old, None, origin)?;
             return self.insert(scope, row, origin);
         }
         if old.rv == row.rv && !self.rewritten(scope, row, &old, origin)? {
             return Ok(old.id);
         }
-        self.replace(scope, row, old, origin)
+        self.replace(scope, row, &old, origin)
     }
 
     /// Whether an object under the same uid and resourceVersion is another one all the same: a
@@ -188,7 +192,7 @@ impl Writer<'_> {
         &mut self,
         scope: i64,
         row: &Prepared,
-        old: Existing,
+        old: &Existing,
         origin: Origin,
     ) -> Result<i64> {
         let resource = self.state.scope(scope)?.resource;
@@ -216,13 +220,13 @@ impl Writer<'_> {
         if old.uid != last.uid || (!origin.may_lower && is_older(&last.rv, &old.rv)) {
             return Ok(());
         }
-        self.remove(scope, &last.key, old, Some(last), origin)
+        self.remove(scope, &last.key, &old, Some(last), origin)
     }
 
     /// Deletes an object that a list did not have any more: there is no resourceVersion for that.
     pub(crate) fn delete_unseen(&mut self, scope: i64, key: &str, origin: Origin) -> Result<()> {
         match self.existing(scope, key)? {
-            Some(old) => self.remove(scope, key, old, None, origin),
+            Some(old) => self.remove(scope, key, &old, None, origin),
             None => Ok(()),
         }
     }
@@ -231,7 +235,7 @@ impl Writer<'_> {
         &mut self,
         scope: i64,
         key: &str,
-        old: Existing,
+        old: &Existing,
         last: Option<&Prepared>,
         origin: Origin,
     ) -> Result<()> {
@@ -239,12 +243,11 @@ impl Writer<'_> {
         let before = self.derived_of(resource, old.seq)?;
         self.change_derived(resource, old.id, &before, &Derived::default())?;
         let stored;
-        let (rv, body) = match last {
-            Some(last) => (last.rv.as_str(), last.body.as_slice()),
-            None => {
-                stored = self.body(old.seq)?;
-                (old.rv.as_str(), stored.as_slice())
-            }
+        let (rv, body) = if let Some(last) = last {
+            (last.rv.as_str(), last.body.as_slice())
+        } else {
+            stored = self.body(old.seq)?;
+            (old.rv.as_str(), stored.as_slice())
         };
         let seq = self.log(scope, old.id, Op::Delete, Some(old.seq), rv, body, origin)?;
         let state = self.state.scope(scope)?;

@@ -16,7 +16,7 @@ use crate::object::{Scan, Wanted};
 use crate::redact::Redaction;
 
 /// A check reads everything once; a file of a million objects takes about a minute.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Questions whose answer must be no row at all; each row names what is wrong.
 const NEVER: &[(&str, &str)] = &[

@@ -9,24 +9,38 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
+    /// The stream is open and proven within the liveness limit.
     Live,
+    /// Complete as of its age, not yet proven past the present.
     CatchingUp,
+    /// The proof is older than the limit, or the writer is gone or hangs.
     Stale,
+    /// The server is not heard.
     Offline,
+    /// 401 or 403 after credentials were refreshed.
     Forbidden,
+    /// The server serves the resource no longer; the rows are deleted.
     Gone,
+    /// The first list is under way: what is there is not complete.
     Listing,
+    /// Nothing was synced yet.
     Never,
 }
 
 /// As `vai.types.Freshness`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Freshness {
+    /// In one word.
     pub state: State,
+    /// Whether every object of the scope is there, as of the age.
     pub complete: bool,
+    /// Seconds since the scope was last proven complete; `None` where it never was.
     pub age_s: Option<f64>,
+    /// Seconds since the server last answered about it; `None` in another boot.
     pub contact_age_s: Option<f64>,
+    /// Seconds since the reported state was entered.
     pub since_s: f64,
+    /// Why it is not live, in words for a person.
     pub reason: String,
 }
 

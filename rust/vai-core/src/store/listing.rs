@@ -31,16 +31,22 @@ struct Session {
 /// What `publish` would do, or did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// Objects that stand as the list has them.
     pub unchanged: u64,
+    /// Objects that are new or in another state.
     pub changed: u64,
+    /// Objects that the list does not have.
     pub removed: u64,
 }
 
 /// What `publish` did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Published {
+    /// Objects added; one recreated under its name is a delete and an add.
     pub adds: u64,
+    /// Objects changed.
     pub updates: u64,
+    /// Objects deleted.
     pub deletes: u64,
 }
 

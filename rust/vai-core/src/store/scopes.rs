@@ -17,29 +17,43 @@ use crate::selector::{FieldSelector, LabelSelector};
 /// As `vai.types.Cluster`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
+    /// uid of `kube-system`, or a hash of server and CA where that is forbidden.
     pub uid: String,
+    /// Whether `uid` is that of `kube-system`.
     pub verified: bool,
+    /// URL of the API server.
     pub server: String,
+    /// The namespace that commands use when none is named.
     pub namespace: String,
 }
 
 /// As `vai.types.Resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
+    /// API group; empty for the core group.
     pub group: String,
+    /// The preferred version.
     pub version: String,
+    /// `pods`
     pub plural: String,
+    /// `Pod`
     pub kind: String,
+    /// `pod`
     #[serde(default)]
     pub singular: String,
+    /// Whether its objects are in namespaces.
     #[serde(default = "yes")]
     pub namespaced: bool,
+    /// `po`
     #[serde(default)]
     pub short_names: Vec<String>,
+    /// `all`
     #[serde(default)]
     pub categories: Vec<String>,
+    /// `list`, `watch`, …
     #[serde(default)]
     pub verbs: Vec<String>,
+    /// JSON paths that a CRD declares selectable; empty for built-in kinds.
     #[serde(default)]
     pub selectable_fields: Vec<String>,
 }
@@ -49,6 +63,7 @@ fn yes() -> bool {
 }
 
 impl Resource {
+    /// `plural[.group]`: how users and this file name it.
     #[must_use]
     pub fn name(&self) -> String {
         if self.group.is_empty() {
@@ -58,6 +73,7 @@ impl Resource {
         }
     }
 
+    /// `v1`, `apps/v1`: the `apiVersion` of its objects.
     #[must_use]
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
@@ -81,18 +97,31 @@ impl Resource {
 /// One scope as it stands in the file.
 #[derive(Clone, Debug)]
 pub struct ScopeRow {
+    /// Never given to another scope.
     pub id: i64,
+    /// Row id of the resource.
     pub resource: i64,
+    /// What discovery said of the resource.
     pub info: Resource,
+    /// `None` for all namespaces, or a cluster-scoped resource.
     pub namespace: Option<String>,
+    /// In canonical form; empty for everything.
     pub label_selector: String,
+    /// In canonical form; empty for everything.
     pub field_selector: String,
+    /// What of an object is kept.
     pub redaction: Redaction,
+    /// Whether a list was ever complete.
     pub published: bool,
+    /// The checkpoint: the resourceVersion that the rows stand at.
     pub rv: Option<String>,
+    /// Why the checkpoint no longer counts; `None` while it does.
     pub void_reason: Option<String>,
+    /// History up to this seq is pruned.
     pub floor: i64,
+    /// Its objects, counted.
     pub objects: i64,
+    /// When it was last proven complete, as far as that was committed: milliseconds since 1970.
     pub proven_ms: Option<i64>,
 }
 
@@ -116,7 +145,9 @@ impl ScopeRow {
         for (what, selector) in [("labels", &self.label_selector), ("fields", &self.field_selector)]
         {
             if !selector.is_empty() {
-                text.push_str(&format!(" with {what} {selector}"));
+                for part in [" with ", what, " ", selector] {
+                    text.push_str(part);
+                }
             }
         }
         if self.redaction == Redaction::Metadata {
@@ -129,14 +160,23 @@ impl ScopeRow {
 /// What a scope is asked to be; selectors in canonical form.
 #[derive(Clone, Debug)]
 pub struct ScopeSpec {
+    /// `plural[.group]`
     pub resource: String,
+    /// `None` for all namespaces, or a cluster-scoped resource.
     pub namespace: Option<String>,
+    /// In canonical form; empty for everything.
     pub label_selector: String,
+    /// In canonical form; empty for everything.
     pub field_selector: String,
+    /// What of an object is kept.
     pub redaction: Redaction,
 }
 
 impl ScopeSpec {
+    /// Brings selectors as a user writes them into canonical form.
+    ///
+    /// # Errors
+    /// [`Error::Selector`] with the position of what is wrong.
     pub fn new(
         resource: &str,
         namespace: Option<&str>,

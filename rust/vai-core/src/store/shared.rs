@@ -190,8 +190,8 @@ impl Shared {
         let proof = self.board.lock().live.scopes.get(&scope)?.proof?;
         let age_s = (live::boottime_s() - proof).max(0.0);
         #[expect(clippy::cast_possible_truncation, reason = "an age in milliseconds")]
-        let age_ms = (age_s * 1e3) as i64;
-        Some(now_ms - age_ms)
+        let past = (age_s * 1e3) as i64;
+        Some(now_ms - past)
     }
 
     /// The rows are no longer what was proven: a restored cluster, a forgotten scope.

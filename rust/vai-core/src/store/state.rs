@@ -10,6 +10,7 @@ use crate::redact::Redaction;
 
 /// Running sums and the checkpoint of one scope.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "columns of one row, and what follows from them")]
 pub(crate) struct ScopeState {
     pub(crate) resource: i64,
     pub(crate) published: bool,
@@ -22,7 +23,7 @@ pub(crate) struct ScopeState {
     pub(crate) history_bytes: i64,
     pub(crate) proven_ms: Option<i64>,
     pub(crate) redaction: Redaction,
-    /// Values of these kinds never feed a dictionary, and superseded ones are not kept.
+    /// Values of these kinds never feed a dictionary.
     pub(crate) sensitive: bool,
     /// Events churn too much for a history; it only covers what followers need to catch up.
     pub(crate) brief_history: bool,
@@ -50,8 +51,7 @@ pub(crate) struct State {
     next_listing: u64,
 }
 
-/// The kinds whose values stay out of dictionaries and history by default (design: Secrets and
-/// Rancher's tokens).
+/// The kinds whose values are credentials: Secrets and Rancher's tokens.
 pub(crate) fn is_sensitive(group: &str, plural: &str) -> bool {
     matches!(
         (group, plural),

@@ -12,29 +12,47 @@ use crate::error::Result;
 /// As `vai.types.ScopeStatus`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScopeStatus {
+    /// Id of the scope.
     pub id: i64,
+    /// `plural[.group]`
     pub resource: String,
+    /// `None` for all namespaces, or a cluster-scoped resource.
     pub namespace: Option<String>,
+    /// In canonical form; empty for everything.
     pub label_selector: String,
+    /// In canonical form; empty for everything.
     pub field_selector: String,
+    /// `none` or `metadata`.
     pub redaction: &'static str,
+    /// Its freshness at the moment of the question.
     #[serde(flatten)]
     pub freshness: Freshness,
+    /// Its objects, counted.
     pub objects: i64,
+    /// Its checkpoint.
     pub resource_version: Option<String>,
 }
 
 /// Sizes and positions of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stats {
+    /// The database file.
     pub path: String,
+    /// Size of the database file.
     pub file_bytes: u64,
+    /// Size of the write-ahead log.
     pub wal_bytes: u64,
+    /// The running epoch.
     pub epoch: i64,
+    /// The last entry of the history.
     pub seq: i64,
+    /// Compressed bodies of all objects.
     pub body_bytes: i64,
+    /// Compressed bodies that are superseded.
     pub history_bytes: i64,
+    /// Whether some process holds the lock.
     pub writer_running: bool,
+    /// Which one, where the system tells.
     pub writer_pid: Option<i32>,
 }
 
@@ -45,6 +63,7 @@ impl Store {
         Ok(self.inner.judge(rows))
     }
 
+    /// Sizes and positions at this moment.
     pub fn stats(&self) -> Result<Stats> {
         let inner = &self.inner;
         let size = |path| std::fs::metadata(path).map_or(0, |found| found.len());

@@ -23,13 +23,17 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 /// What one chunk contained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Objects added, modified or deleted.
     pub events: u64,
+    /// Bookmarks.
     pub bookmarks: u64,
     /// The last one seen on this stream; empty before the first.
     pub resource_version: String,
+    /// A bookmark ended the initial events (`sendInitialEvents=true`).
     pub initial_events_end: bool,
     /// Status of an ERROR event, JSON as sent: the stream is over.
     pub status: Option<Vec<u8>>,
+    /// What was wrong with a frame; the checkpoint no longer counts, the scope needs a list.
     pub malformed: Option<String>,
 }
 

@@ -223,13 +223,12 @@ impl Thread {
             writer.state.save(&transaction)?;
             Ok(transaction.commit()?)
         })();
-        match outcome {
-            Ok(()) => shared.committed(state.epoch, state.seq),
-            Err(_) => {
-                self.suspect = true;
-                // If even that fails, it is tried before the next transaction, which says why.
-                let _ = self.reload();
-            }
+        if outcome.is_ok() {
+            shared.committed(state.epoch, state.seq);
+        } else {
+            self.suspect = true;
+            // If even that fails, it is tried before the next transaction, which says why.
+            let _ = self.reload();
         }
         outcome
     }

@@ -422,7 +422,9 @@ impl World {
         );
         if !before.published {
             // A first list is in the file as it comes.
-            listed.values().for_each(|pod| self.model.put(id, pod, true));
+            for pod in listed.values() {
+                self.model.put(id, pod, true);
+            }
         }
         let listing = match how {
             ListEnd::Publish => listing,

@@ -1,11 +1,6 @@
 //! A cluster file from outside: bytes of lists and watches in, rows and changes out, compared with
 //! a naive model after every step.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "the helpers of tests are tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
 mod bytes;
 mod file;
