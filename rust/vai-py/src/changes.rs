@@ -59,8 +59,8 @@ impl ChangeRow {
         time_ms / 1e3
     }
 
-    #[getter]
-    fn new<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+    #[getter(new)]
+    fn new_body<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.0.new.as_ref().map(|body| PyBytes::new(py, body))
     }
 

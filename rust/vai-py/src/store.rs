@@ -59,6 +59,7 @@ impl Store {
         history_s=900.0, query_timeout_s=30.0
     ))]
     #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
     fn new(
         py: Python<'_>,
         path: PathBuf,
@@ -280,6 +281,7 @@ impl Store {
         py.detach(|| self.0.wait_status(generation, timeout)).py()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
     fn backup(&self, py: Python<'_>, target: PathBuf) -> PyResult<()> {
         py.detach(|| self.0.backup(&target)).py()
     }
