@@ -163,6 +163,10 @@ class Io:
     def proven(self, asked_s: float) -> None:
         """The scope is complete as of that moment."""
         self.store.proven(self.scope, asked_s)
+        if not self.was(State.LIVE):
+            # The proof counts when the rows before it are committed; the word must not come
+            # earlier, or a reader that waits for it would find the rows of before the outage.
+            self.store.flush()
         self.proven_at = self.clock()
         for backoff in (self.failures, self.silences, self.denials):
             backoff.reset()

@@ -254,6 +254,10 @@ class FakeStore:
         assert scope == SCOPE
         self.log.append(("proven", at_boottime_s))
 
+    def flush(self) -> int:
+        self.log.append(("flush",))
+        return 0
+
     def begin_list(self, scope: int) -> FakeListing:
         assert scope == SCOPE
         self.listings.append(FakeListing(self))

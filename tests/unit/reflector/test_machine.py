@@ -228,6 +228,14 @@ def test_versions_that_can_not_be_compared_say_nothing_about_going_back() -> Non
     assert world.hooks.back == []
 
 
+def test_nobody_is_told_live_before_the_rows_are_committed() -> None:
+    world = World("50")
+    world.server.probes = ["50"]
+    go(world, Start(), Open)
+    kinds = [entry[0] for entry in world.store.log]
+    assert kinds.index("proven") < kinds.index("flush") < kinds.index(State.LIVE)
+
+
 # --- watch
 
 
