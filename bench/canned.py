@@ -1,4 +1,4 @@
-"""The prepared pages and events over HTTP, from a process of its own, as a kube-apiserver sends them.
+"""The prepared pages and events over HTTP from a process of its own, as kube-apiserver sends them.
 
     python -m bench.canned PAGES_FOLDER
 

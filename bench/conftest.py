@@ -29,9 +29,7 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def prepared(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Prepared:
+def prepared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepare(tmp_path_factory.mktemp("prepared"), request.config.getoption("--pods"))
 
 

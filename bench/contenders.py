@@ -115,8 +115,13 @@ class Vai:
 class _Dict:
     """A dict of parsed objects, filtered and sorted in Python; gone with the process."""
 
-    decode: Callable[[bytes], Any]
-    encode: Callable[[Any], bytes]
+    @staticmethod
+    def decode(data: bytes) -> Any:
+        raise NotImplementedError
+
+    @staticmethod
+    def encode(value: Any) -> bytes:
+        raise NotImplementedError
 
     def __init__(self, _folder: Path) -> None:
         self.objects: dict[str, Any] = {}
@@ -150,7 +155,9 @@ class _Dict:
 class JsonDict(_Dict):
     """The dict, with the standard library's json."""
 
-    decode = staticmethod(json.loads)
+    @staticmethod
+    def decode(data: bytes) -> Any:
+        return json.loads(data)
 
     @staticmethod
     def encode(value: Any) -> bytes:
@@ -160,8 +167,13 @@ class JsonDict(_Dict):
 class MsgspecDict(_Dict):
     """The dict, with the fastest JSON there is for Python."""
 
-    decode = staticmethod(msgspec.json.decode)
-    encode = staticmethod(msgspec.json.encode)
+    @staticmethod
+    def decode(data: bytes) -> Any:
+        return msgspec.json.decode(data)
+
+    @staticmethod
+    def encode(value: Any) -> bytes:
+        return msgspec.json.encode(value)
 
 
 class _Meta(msgspec.Struct, rename="camel"):

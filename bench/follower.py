@@ -18,7 +18,7 @@ from vai.store import Store
 def _main(path: str) -> None:
     with Store(path, "reader") as store:
         ended = threading.Event()
-        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+        threading.Thread(target=_wait_for_end, args=(ended,), daemon=True).start()
         seq = store.position().seq
         print(seq, time.monotonic(), flush=True)
         while not ended.is_set():
@@ -26,6 +26,11 @@ def _main(path: str) -> None:
             if now > seq:
                 seq = now
                 print(seq, time.monotonic(), flush=True)
+
+
+def _wait_for_end(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
 
 
 if __name__ == "__main__":

@@ -30,9 +30,7 @@ def vai_connect(canned: Canned, folder: Path, pods: int, events: int) -> Iterato
         assert len(cache.snapshot("pods")) == pods
         since = cache.position()
         yield
-        seen = 0
-        for _ in cache.changes("pods", since=since):
-            seen += 1
+        for seen, _ in enumerate(cache.changes("pods", since=since), start=1):
             if seen == events:
                 break
         yield
@@ -43,7 +41,9 @@ def shared_informer(canned: Canned, _folder: Path, pods: int, events: int) -> It
     from kubernetes.client import ApiClient, Configuration, CoreV1Api
     from kubernetes.informer import ADDED, MODIFIED, SharedInformer
 
-    informer = SharedInformer(
+    # It has no annotations.
+    make: Any = SharedInformer
+    informer = make(
         CoreV1Api(ApiClient(Configuration(host=canned.url))).list_pod_for_all_namespaces
     )
     listed, followed = _Count(pods), _Count(events)
@@ -77,7 +77,7 @@ def _main(name: str, url: str, folder: Path, pods: int, events: int) -> None:
     canned = Canned(int(url.rsplit(":", 1)[1]))
     # Imports are no part of it.
     import kubernetes.client
-    import kubernetes.informer
+    import kubernetes.informer  # noqa: F401
 
     import vai.informer  # noqa: F401
 

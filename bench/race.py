@@ -32,22 +32,16 @@ class ShownClock:
 clock = ShownClock()
 
 
-def run(contenders: Mapping[str, Round], rounds: int, *, slow: Mapping[str, int] | None = None) -> (
-    dict[str, list[float]]
-):
+def run(contenders: Mapping[str, Round], rounds: int) -> dict[str, list[float]]:
     """Seconds of each round, by contender.
 
     Args:
         contenders: in the order of the first round; every second round runs backwards.
         rounds: of each.
-        slow: fewer rounds of those that take too long.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
-        names = list(contenders) if number % 2 == 0 else list(reversed(contenders))
-        for name in names:
-            if number >= (slow or {}).get(name, rounds):
-                continue
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
             gc.collect()
             seconds[name].append(contenders[name]())
     return seconds

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import vai
-from bench import memory, race
+from bench import race
 from bench.prepared import PAGE_OBJECTS
 from tests.apiserver import objects
 from tests.conftest import FreshApiServer
@@ -61,16 +60,14 @@ def count(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def kubeconfig(fresh_apiserver: FreshApiServer, count: int) -> Iterator[Path]:
+def kubeconfig(fresh_apiserver: FreshApiServer, count: int) -> Path:
     server = fresh_apiserver()
     server.populate_etcd(objects.namespaces(10))
     server.populate_etcd(objects.pods(count))
-    yield server.write_kubeconfig("vai")
+    return server.write_kubeconfig("vai")
 
 
-def test_first_sync(
-    benchmark: Any, kubeconfig: Path, count: int, tmp_path: Path
-) -> None:
+def test_first_sync(benchmark: Any, kubeconfig: Path, count: int) -> None:
     transport = connect(load_settings(kubeconfig=str(kubeconfig)))
     sizes: set[int] = set()
 
@@ -105,6 +102,5 @@ def test_first_sync(
         vai_s=round(middle["vai"], 3),
         ratio=round(ratio, 2),
         mb=round(max(sizes) / 1e6, 1),
-        peak_mb=round(memory.peak_bytes() / 1e6, 1),
     )
     assert ratio <= MOST, f"{middle} s: {ratio:.2f} times the download: {seconds}"

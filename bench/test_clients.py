@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def runs(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Runs:
                 found[name].append(client(name, canned, folder, prepared.count))
         return found[name][-1]["synced_s"]
 
-    race.run({name: (lambda name=name: a_round(name)) for name in found}, ROUNDS)
+    race.run({name: partial(a_round, name) for name in found}, ROUNDS)
     return found
 
 

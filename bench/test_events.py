@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def bursts(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> dict
             chosen.close()
         return taken
 
-    return race.run({name: (lambda name=name: a_round(name)) for name in CONTENDERS}, BURSTS)
+    return race.run({name: partial(a_round, name) for name in CONTENDERS}, BURSTS)
 
 
 @pytest.mark.parametrize("contender", CONTENDERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def seconds(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> dic
             chosen.close()
         return taken
 
-    rounds = {name: (lambda name=name: a_round(name)) for name in CONTENDERS}
+    rounds = {name: partial(a_round, name) for name in CONTENDERS}
     return race.run(rounds, ROUNDS)
 
 

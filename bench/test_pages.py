@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -57,7 +58,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def raced(loaded: dict[str, Contender], work: Callable[[Contender], object]) -> Any:
     return race.run(
-        {name: (lambda chosen=chosen: timed(lambda: work(chosen))) for name, chosen in loaded.items()},
+        {name: partial(timed, partial(work, chosen)) for name, chosen in loaded.items()},
         ROUNDS,
     )
 
@@ -88,7 +89,8 @@ def test_page(
 @pytest.fixture(scope="module")
 def got(prepared: Prepared, loaded: dict[str, Contender]) -> dict[str, list[float]]:
     namespace, name = prepared.some_key
-    assert all(chosen.get(namespace, name)["metadata"]["name"] == name for chosen in loaded.values())
+    for chosen in loaded.values():
+        assert chosen.get(namespace, name)["metadata"]["name"] == name
     seconds: dict[str, list[float]] = raced(loaded, lambda chosen: chosen.get(namespace, name))
     return seconds
 
