@@ -346,6 +346,7 @@ impl World {
             // A bookmark in between says that nothing is missing up to here.
             if with_bookmark {
                 bytes.extend(bookmark(last.rv));
+                self.bookmarked.push(scope);
             }
         }
         for chunk in bytes.chunks(cut) {
