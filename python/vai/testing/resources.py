@@ -188,13 +188,9 @@ class Registry:
             return None
         return resource
 
-    def has_routes(self, group: str, version: str) -> bool:
-        """Whether go-restful answers for this group version: it has routes for whole groups.
-
-        Of the core group, whose path is no prefix of another's, for v1 alone.
-        """
-        versions = [found.version for found in self.group_versions if found.group == group]
-        return bool(versions) if group else version in versions
+    def has_routes(self, group: str) -> bool:
+        """Whether go-restful answers for a group version: it has routes for whole groups."""
+        return any(found.group == group for found in self.group_versions)
 
     def custom_resources(self) -> list[Resource]:
         """The resources that come from CRDs."""
