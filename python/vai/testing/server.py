@@ -156,7 +156,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         registry = self.simulator.registry
         resource = registry.find(request.group, request.version, request.resource)
         if resource is None:
-            if registry.has_routes(request.group, request.version):
+            if registry.has_routes(request.group):
                 raise unknown_resource()
             raise _PlainNotFoundError
         wrong_scope = request.namespace and not resource.namespaced
