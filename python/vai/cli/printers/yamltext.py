@@ -35,8 +35,12 @@ _NOT_TEXT: Final = re.compile(
 # Text that is written as it is wherever it stands: no space to fold at, no indicator.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/_](?:[A-Za-z0-9/_.@+=,-]|:(?=[A-Za-z0-9/_.@+=,-]))*\Z")
 _EXPONENT: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?e[-+][0-9]+\Z")
-# Beyond that libyaml writes a key in its long form.
+# Both emitters fold plain and quoted text beyond 80 columns (libyaml's best_width).
+_WIDTH: Final = 80
+# From here on libyaml writes a key in its long form (emitter.c, check_simple_key).
 _LONGEST_KEY: Final = 120
+# Text that is not worth remembering.
+_LONG: Final = 200
 
 
 def yaml_text(value: Any) -> bytes:
@@ -54,16 +58,18 @@ def _block(value: Any, indent: int) -> Iterator[str]:
             yield from _item(item, indent)
         return
     for key in _ordered(tuple(value)):
-        child = value[key]
-        if isinstance(child, dict | list) and child and _is_short(key):
-            yield f"{space}{_word(key)}:"
+        child, name = value[key], _key(key)
+        if name is None:
+            yield from _emitted({key: child}, indent)
+        elif isinstance(child, dict | list) and child:
+            yield f"{space}{name}:"
             yield from _block(child, indent if isinstance(child, list) else indent + 2)
-            continue
-        text = _word(child) if _is_short(key) else None
-        if text is None:
-            yield from _hard({key: child}, indent)
         else:
-            yield f"{space}{_word(key)}: {text}"
+            text = _word(child, indent + len(name) + 2)
+            if text is None:
+                yield from _emitted({key: child}, indent)
+            else:
+                yield f"{space}{name}: {text}"
 
 
 def _item(item: Any, indent: int) -> Iterator[str]:
@@ -72,37 +78,47 @@ def _item(item: Any, indent: int) -> Iterator[str]:
         for at, line in enumerate(_block(item, indent + 2)):
             yield f"{space}- {line[indent + 2 :]}" if at == 0 else line
         return
-    text = _word(item)
+    text = _word(item, indent + 2)
     if text is None:
-        yield from _hard([item], indent)
+        yield from _emitted([item], indent)
     else:
         yield f"{space}- {text}"
 
 
-def _is_short(key: str) -> bool:
-    return _word(key) is not None and len(key) <= _LONGEST_KEY
+def _word(value: Any, column: int) -> str | None:
+    """A scalar on the line where it begins; None for what takes several."""
+    if isinstance(value, str):
+        text = _line(value)
+        # The emitter folds at a space beyond its width, and nowhere else.
+        fits = text is not None and (" " not in value or column + len(text) <= _WIDTH)
+        return text if fits else None
+    if isinstance(value, dict | list):
+        return "{}" if isinstance(value, dict) else "[]"
+    return "null" if value is None else go_print(value)
 
 
 @lru_cache(maxsize=8192)
-def _quoted(value: str) -> str | None:
+def _line(value: str) -> str | None:
+    """Text as one line, quoted as it needs to be; None if it takes several."""
     if _PLAIN.match(value):
         return f'"{value}"' if _NOT_TEXT.match(value) else value
-    return '""' if value == "" else None
+    if "\n" in value or len(value) > _LONG:
+        return None
+    lines = _emit({"x": value}).split("\n")
+    return lines[0].removeprefix("x: ") if len(lines) == len(["x", ""]) else None
 
 
-def _word(value: Any) -> str | None:
-    """A scalar that is written alike everywhere; None for what PyYAML is to write."""
-    if isinstance(value, str):
-        return _quoted(value)
-    if isinstance(value, dict | list):
-        return "{}" if isinstance(value, dict) else "[]"
-    if value is None:
-        return "null"
-    return go_print(value)
+@lru_cache(maxsize=4096)
+def _key(key: str) -> str | None:
+    """A key as it stands before its colon; None for one that is written in the long form."""
+    if _PLAIN.match(key) and len(key) < _LONGEST_KEY:
+        return _line(key)
+    text, null, rest = _emit({key: None}).partition(": null\n")
+    return text if null and not rest and "\n" not in text else None
 
 
-def _hard(value: Any, indent: int) -> list[str]:
-    """What needs an emitter, written at the column where it will stand."""
+def _emitted(value: Any, indent: int) -> list[str]:
+    """What takes several lines, written by the emitter at the column where it will stand."""
     # A list stands at the column of the key above it.
     depth = indent // 2 + isinstance(value, list)
     for _ in range(depth):
@@ -155,7 +171,6 @@ def _number(text: str, at: int, start: int) -> tuple[int, int]:
 def _emit(value: Any) -> str:
     import yaml
 
-    # A list in a mapping is not indented; both emitters fold plain text beyond 80 columns.
     made = yaml.dump(
         value,
         Dumper=_dumper(),
