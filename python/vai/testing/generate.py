@@ -13,6 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vai.testing.durations import micro_timestamp, timestamp
+from vai.testing.generate_parts import (
+    EVENTS,
+    NODE_CONDITIONS,
+    TOKEN_VOLUME,
+    TOLERATIONS,
+    make_condition,
+    managed_fields,
+    match_labels,
+    owner_reference,
+    set_ready,
+)
 from vai.testing.objects import Json
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -161,9 +172,9 @@ class Generator:
         """The Deployment of a workload; its counts follow the pods made for it."""
         at = timestamp(work.created)
         conditions = [
-            _condition("Available", "True", at, "MinimumReplicasAvailable",
+            make_condition("Available", "True", at, "MinimumReplicasAvailable",
                        "Deployment has minimum availability.", updated=True),
-            _condition("Progressing", "True", at, "NewReplicaSetAvailable",
+            make_condition("Progressing", "True", at, "NewReplicaSetAvailable",
                        f'ReplicaSet "{work.name}-{work.hash}" has successfully progressed.',
                        updated=True),
         ]  # fmt: skip
@@ -185,7 +196,7 @@ class Generator:
             "metadata": metadata,
             "spec": {
                 "replicas": counts,
-                "selector": {"matchLabels": _selector(work)},
+                "selector": {"matchLabels": match_labels(work.labels)},
                 "template": self._template(work),
                 "strategy": {
                     "type": "RollingUpdate",
@@ -209,7 +220,7 @@ class Generator:
         labels = {**work.labels, "pod-template-hash": work.hash}
         template = self._template(work)
         template["metadata"] = {"labels": labels}
-        owner = _owner("apps/v1", "Deployment", work.name, work.uid)
+        owner = owner_reference("apps/v1", "Deployment", work.name, work.uid)
         metadata = self._meta(
             f"{work.name}-{work.hash}", work.namespace, work.created, generation=1,
             labels=labels, ownerReferences=[owner],
@@ -225,7 +236,9 @@ class Generator:
             "metadata": metadata,
             "spec": {
                 "replicas": counts,
-                "selector": {"matchLabels": {**_selector(work), "pod-template-hash": work.hash}},
+                "selector": {
+                    "matchLabels": {**match_labels(work.labels), "pod-template-hash": work.hash}
+                },
                 "template": template,
             },
             "status": {
@@ -316,16 +329,16 @@ class Generator:
                 "prometheus.io/port": str(work.port),
                 "prometheus.io/scrape": "true",
             },
-            "owners": [_owner("apps/v1", "ReplicaSet", f"{work.name}-{work.hash}",
+            "owners": [owner_reference("apps/v1", "ReplicaSet", f"{work.name}-{work.hash}",
                               work.replica_set_uid)],
-            "managed": _managed_fields(at),
+            "managed": managed_fields(at),
             "container": self._container(work),
             "volumes": [
                 {
                     "name": "config",
                     "configMap": {"name": f"{work.name}-config", "defaultMode": 420},
                 },
-                {"name": "kube-api-access", "projected": _TOKEN_VOLUME},
+                {"name": "kube-api-access", "projected": TOKEN_VOLUME},
             ],
             "image_id": f"{work.image.partition(':')[0]}@sha256:{self.rng.randbytes(32).hex()}",
         }  # fmt: skip
@@ -360,7 +373,7 @@ class Generator:
             "nodeName": node,
             "securityContext": {},
             "schedulerName": "default-scheduler",
-            "tolerations": _TOLERATIONS,
+            "tolerations": TOLERATIONS,
             "priority": 0,
             "enableServiceLinks": True,
             "preemptionPolicy": "PreemptLowerPriority",
@@ -373,7 +386,7 @@ class Generator:
         at = timestamp(created)
         return {
             "phase": "Pending",
-            "conditions": [_condition("PodScheduled", "True", at)],
+            "conditions": [make_condition("PodScheduled", "True", at)],
             "startTime": at,
             "qosClass": "Burstable",
         }
@@ -395,7 +408,7 @@ class Generator:
                     "message": "back-off 5m0s restarting failed container=main",
                 }
             }
-            _set_ready(status, "False")
+            set_ready(status, "False")
             return status
         return {**self.running_status(work.image, created, 0, ""), "phase": "Succeeded"}
 
@@ -432,11 +445,11 @@ class Generator:
             "started": True,
         }
         conditions = [
-            _condition("PodReadyToStartContainers", "True", ready_at),
-            _condition("Initialized", "True", at),
-            _condition("Ready", "True", ready_at),
-            _condition("ContainersReady", "True", ready_at),
-            _condition("PodScheduled", "True", at),
+            make_condition("PodReadyToStartContainers", "True", ready_at),
+            make_condition("Initialized", "True", at),
+            make_condition("Ready", "True", ready_at),
+            make_condition("ContainersReady", "True", ready_at),
+            make_condition("PodScheduled", "True", at),
         ]
         return {
             "observedGeneration": 1,
@@ -483,7 +496,7 @@ class Generator:
                 "reason": reason,
                 "message": message,
             }
-            for kind, status, reason, message in _NODE_CONDITIONS
+            for kind, status, reason, message in NODE_CONDITIONS
         ]
         return {
             "metadata": self._meta(
@@ -532,7 +545,7 @@ class Generator:
             "metadata": self._meta(work.name, work.namespace, work.created, labels=work.labels),
             "spec": {
                 "ports": [port],
-                "selector": _selector(work),
+                "selector": match_labels(work.labels),
                 "clusterIP": ip,
                 "clusterIPs": [ip],
                 "type": "LoadBalancer" if balancer else "ClusterIP",
@@ -572,7 +585,7 @@ class Generator:
     def event(self, pod: Json) -> Json:
         """An Event about a pod."""
         rng = self.rng
-        kind, reason, message = rng.choice(_EVENTS)
+        kind, reason, message = rng.choice(EVENTS)
         meta = pod["metadata"]
         at = self.now - rng.random() * 3600
         node = pod["spec"].get("nodeName", "")
@@ -610,145 +623,3 @@ class Generator:
                 "renewTime": micro_timestamp(self.now),
             },
         }
-
-
-def _selector(work: Workload) -> dict[str, str]:
-    wanted = ("app.kubernetes.io/instance", "app.kubernetes.io/name")
-    return {name: work.labels[name] for name in wanted}
-
-
-def _owner(api_version: str, kind: str, name: str, uid: str) -> Json:
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "name": name,
-        "uid": uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
-def _condition(
-    kind: str, status: str, at: str, reason: str = "", message: str = "", *, updated: bool = False
-) -> Json:
-    out: Json = {"type": kind}
-    if not updated:
-        out["observedGeneration"] = 1
-    out["status"] = status
-    if updated:
-        out["lastUpdateTime"] = at
-    else:
-        out["lastProbeTime"] = None
-    out["lastTransitionTime"] = at
-    if reason:
-        out["reason"] = reason
-    if message:
-        out["message"] = message
-    return out
-
-
-def _set_ready(status: Json, value: str) -> None:
-    for condition in status["conditions"]:
-        if condition["type"] in ("Ready", "ContainersReady"):
-            condition["status"] = value
-
-
-_TOLERATIONS = [
-    {
-        "key": f"node.kubernetes.io/{key}",
-        "operator": "Exists",
-        "effect": "NoExecute",
-        "tolerationSeconds": 300,
-    }
-    for key in ("not-ready", "unreachable")
-]
-_TOKEN_VOLUME = {
-    "sources": [
-        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
-        {
-            "configMap": {
-                "name": "kube-root-ca.crt",
-                "items": [{"key": "ca.crt", "path": "ca.crt"}],
-            }
-        },
-    ],
-    "defaultMode": 420,
-}
-_NODE_CONDITIONS = (
-    ("MemoryPressure", "False", "KubeletHasSufficientMemory",
-     "kubelet has sufficient memory available"),
-    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-)  # fmt: skip
-_EVENTS = (
-    ("Normal", "Pulled", "Container image already present on machine"),
-    ("Normal", "Started", "Started container main"),
-    ("Normal", "Created", "Created container: main"),
-    ("Warning", "BackOff", "Back-off restarting failed container main in pod"),
-    ("Warning", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
-)
-
-
-def _leaves(*names: str) -> Json:
-    return {f"f:{name}": {} for name in names}
-
-
-def _managed_fields(at: str) -> list[Json]:
-    """Field ownership as a pod of a Deployment has it, a third of a real pod's bytes."""
-    container = {
-        ".": {},
-        **_leaves("args", "image", "imagePullPolicy", "livenessProbe", "name", "readinessProbe",
-                  "resources", "terminationMessagePath", "terminationMessagePolicy"),
-        "f:env": {
-            ".": {},
-            **{
-                f'k:{{"name":"{name}"}}': {".": {}, **_leaves("name", "value")}
-                for name in ("LOG_LEVEL", "SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT")
-            },
-        },
-        "f:ports": {'k:{"containerPort":8080,"protocol":"TCP"}': {
-            ".": {}, **_leaves("containerPort", "name", "protocol")}},
-    }  # fmt: skip
-    owner = {
-        "f:metadata": {
-            "f:annotations": {".": {}, **_leaves("checksum/config", "prometheus.io/port")},
-            "f:generateName": {},
-            "f:labels": {
-                ".": {},
-                **_leaves("app.kubernetes.io/instance", "app.kubernetes.io/name",
-                          "helm.sh/chart", "pod-template-hash", "tier"),
-            },
-            "f:ownerReferences": {".": {}},
-        },
-        "f:spec": {
-            "f:containers": {'k:{"name":"main"}': container},
-            **_leaves("dnsPolicy", "enableServiceLinks", "restartPolicy", "schedulerName",
-                      "securityContext", "terminationGracePeriodSeconds", "volumes"),
-        },
-    }  # fmt: skip
-    condition = {".": {}, **_leaves("lastProbeTime", "lastTransitionTime", "status", "type")}
-    kubelet = {
-        "f:status": {
-            "f:conditions": {
-                f'k:{{"type":"{kind}"}}': condition
-                for kind in ("ContainersReady", "Initialized", "Ready")
-            },
-            **_leaves("containerStatuses", "hostIP", "hostIPs", "phase", "podIP", "startTime"),
-        }
-    }
-
-    def entry(manager: str, fields: Json, subresource: str = "") -> Json:
-        out: Json = {
-            "manager": manager,
-            "operation": "Update",
-            "apiVersion": "v1",
-            "time": at,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": fields,
-        }
-        if subresource:
-            out["subresource"] = subresource
-        return out
-
-    return [entry("kube-controller-manager", owner), entry("kubelet", kubelet, "status")]

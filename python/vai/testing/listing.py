@@ -205,7 +205,7 @@ def render_page(page_: Page, encoder: Encoder) -> Iterator[bytes]:
 
 
 def _in_row_order(items: list[Stored], encoder: Encoder) -> list[Stored]:
-    """Rows come in key order, but FlowSchemas as they are tried (printers.go printFlowSchemaList)."""
+    """Rows come in key order, but FlowSchemas as they are tried (printFlowSchemaList)."""
     if encoder.resource.full_name != "flowschemas.flowcontrol.apiserver.k8s.io":
         return items
     return sorted(items, key=lambda found: (found.load()["spec"]["matchingPrecedence"], found.name))
