@@ -37,6 +37,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9/_](?:[A-Za-z0-9/_.@+=,-]|:(?=[A-Za-z0-9/
 _EXPONENT: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?e[-+][0-9]+\Z")
 # Both emitters fold plain and quoted text beyond 80 columns (libyaml's best_width).
 _WIDTH: Final = 80
+# What YAML 1.1 takes for the end of a line too.
+_BREAKS: Final = frozenset("\x85\u2028\u2029")
 # From here on libyaml writes a key in its long form (emitter.c, check_simple_key).
 _LONGEST_KEY: Final = 120
 # Text that is not worth remembering.
@@ -194,8 +196,9 @@ def _dumper() -> type[yaml.SafeDumper]:
         style = None
         if "\n" in value and _literal_can_hold(value):
             style = "|"
-        elif _NOT_TEXT.match(value) or any(char > "\uffff" for char in value):
-            # Beyond the basic plane go-yaml escapes, which only double quotes can.
+        elif _NOT_TEXT.match(value) or any(char > "\uffff" or char == "\x85" for char in value):
+            # Beyond the basic plane go-yaml escapes, which only double quotes can; and a next-line
+            # character it writes so that no reader gets it back.
             style = '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
@@ -221,4 +224,4 @@ def _dumper() -> type[yaml.SafeDumper]:
 
 
 def _literal_can_hold(value: str) -> bool:
-    return all(char in "\n\t" or char >= " " for char in value)
+    return all(char in "\n\t" or (char >= " " and char not in _BREAKS) for char in value)
