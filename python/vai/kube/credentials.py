@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -150,7 +151,10 @@ def _plugin_status(plugin: Any, access: Access) -> dict[str, Any]:
     try:
         node = kube_config.ConfigNode("exec", plugin)
         cluster = kube_config.ConfigNode("cluster", {**access.cluster, "server": access.server})
-        status = exec_provider.ExecProvider(node, access.folder, cluster).run()
+        # `provideClusterInfo` came with 30.
+        takes = signature(exec_provider.ExecProvider).parameters
+        more = (cluster,) if "cluster" in takes else ()
+        status = exec_provider.ExecProvider(node, access.folder, *more).run()
     except FileNotFoundError:
         hint = " ".join(str(plugin.get("installHint") or "install it").split())
         raise OfflineError(f"{what} is not there; {hint[:_MOST_SAID]}") from None

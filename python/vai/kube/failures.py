@@ -72,6 +72,8 @@ def _cause(error: BaseException) -> str:
                 return f"TLS: certificate verify failed: {inner.verify_message}"
             case ssl.SSLError():
                 return f"TLS: {inner.reason or 'the handshake failed'}"
+            case ValueError() if type(inner).__name__ == "CertificateError":  # urllib3 before 2
+                return f"TLS: {inner}"
             case socket.gaierror():
                 return f"name resolution failed: {inner.strerror}"
             case TimeoutError():

@@ -116,6 +116,8 @@ def make_pool(
         keywords["cert_reqs"] = context.verify_mode
         if access.insecure:
             keywords["assert_hostname"] = False
+        if access.cluster.get("tls-server-name"):
+            keywords["server_hostname"] = access.cluster["tls-server-name"]
     manager.pool_classes_by_scheme = {
         scheme: _tracked(pool, access) for scheme, pool in manager.pool_classes_by_scheme.items()
     }

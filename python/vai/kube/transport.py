@@ -16,6 +16,9 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import urllib3
+
+# Public as urllib3.HTTPHeaderDict since 2.0 only; kubernetes allows 1.26 too.
+from urllib3._collections import HTTPHeaderDict
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from vai.config import Settings
@@ -258,7 +261,7 @@ class Transport:
         raise AssertionError("unreachable")
 
     def _send_once(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
-        every = urllib3.HTTPHeaderDict(headers)
+        every = HTTPHeaderDict(headers)
         for name, value in self._credentials.headers():
             every.add(name, value)
         pool = self._current_pool()
@@ -347,6 +350,10 @@ def _configuration(access: Access) -> Any:
             f"{access.origin}: the user's authentication is not usable ({type(error).__name__})"
         ) from None
     configuration.host = access.server
+    if access.cluster.get("proxy-url"):
+        # Before 37 the package did not read it. As kubectl's, it is used whatever NO_PROXY says.
+        configuration.proxy = access.cluster["proxy-url"]
+        configuration.no_proxy = None
     configuration.ssl_ca_cert = None
     return configuration
 

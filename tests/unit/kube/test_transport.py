@@ -431,13 +431,30 @@ def test_a_server_is_checked_against_the_given_authority(tmp_path: Path) -> None
         insecure.close()
 
 
+def test_the_name_in_the_certificate_may_be_another_than_the_server_s(tmp_path: Path) -> None:
+    with tls_server(tmp_path, name="api.example") as (url, authority):
+        named = {"tls-server-name": "api.example"}
+        for cluster, fits in ((named, True), ({}, False)):
+            access = Access(
+                origin="kc", context="c", server=url, authority=authority, cluster=cluster
+            )
+            transport = Transport(access, Settings())
+            if fits:
+                assert transport.get_bytes("/version")[0] == b"{}"
+            else:
+                with pytest.raises(OfflineError, match="TLS: .*(mismatch|doesn't match)"):
+                    transport.get_bytes("/version")
+            transport.close()
+
+
 # --- servers
 
 
-def make_certificate(folder: Path) -> tuple[bytes, bytes]:
+def make_certificate(folder: Path, name: str = "") -> tuple[bytes, bytes]:
     certificate, key = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    san = f"DNS:{name}" if name else "IP:127.0.0.1"
+    names = ["-subj", "/CN=127.0.0.1", "-addext", f"subjectAltName={san}"]
     subprocess.run(
         [*command.split(), *names, "-keyout", str(key), "-out", str(certificate)],
         check=True,
@@ -492,10 +509,10 @@ def serving(handler: type[_Quiet], context: Any = None) -> Iterator[str]:
 
 
 @contextmanager
-def tls_server(folder: Path) -> Iterator[tuple[str, bytes]]:
+def tls_server(folder: Path, name: str = "") -> Iterator[tuple[str, bytes]]:
     import ssl
 
-    certificate, _ = make_certificate(folder)
+    certificate, _ = make_certificate(folder, name)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     with serving(_Plain, context) as url:
