@@ -17,7 +17,7 @@ PRAGMA encoding = 'UTF-8';
 pub(super) const SCHEMA: &str = "
 -- One row: where the history stands, and whose copy the file is. `clean` is 0 while a writer has it
 -- open: a writer that finds 0 starts a new epoch. `purging` is 1 from the deletion of Secrets' values
--- until the WAL, which still has them, is emptied.
+-- until the file is written anew and the WAL emptied, which still have them.
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     file_id TEXT NOT NULL,

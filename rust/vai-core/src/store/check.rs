@@ -131,6 +131,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// A full disk, for tests: the file may not grow beyond so many pages; 0 lifts the limit.
+    #[doc(hidden)]
+    pub fn limit_pages(&self, pages: u32) -> Result<()> {
+        let pages = if pages == 0 { u32::MAX - 1 } else { pages };
+        self.inner.writer()?.call(move |writer| {
+            writer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            Ok(())
+        })
+    }
+}
+
 fn integrity(db: &Connection) -> Result<Vec<String>> {
     let mut statement = db.prepare("PRAGMA integrity_check")?;
     let found: Vec<String> =

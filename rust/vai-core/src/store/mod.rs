@@ -184,12 +184,12 @@ impl Store {
         Ok(found.id)
     }
 
-    /// Deleted values are gone for good once the WAL is empty; also those that a writer deleted
+    /// Deleted values are gone for good once the file is scrubbed; also those that a writer deleted
     /// which then was killed, or was hindered by a reader.
     fn finish_purge(&self) -> Result<()> {
         const PURGING: &str = "SELECT purging FROM meta WHERE id = 1";
         if self.inner.read(|db| Ok(db.query_row(PURGING, [], |row| row.get(0))?))? {
-            db::truncate_wal(&self.inner.files)?;
+            db::scrub(&self.inner.files)?;
             self.inner.writer()?.call(|writer| {
                 writer.db.execute("UPDATE meta SET purging = 0 WHERE id = 1", [])?;
                 Ok(())

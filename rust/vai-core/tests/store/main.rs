@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
 mod bytes;
+mod faults;
 mod file;
+mod handles;
 mod histories;
+mod lists;
 mod model;
+mod secrets;
