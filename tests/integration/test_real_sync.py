@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +30,7 @@ SECRETS_PATH = "/api/v1/secrets"
 
 
 @pytest.fixture(scope="module")
-def copy(full_apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def copy(full_apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that `vai sync --once` made, Secrets with their values."""
     file = tmp_path_factory.mktemp("copy") / "c.db"
     names = ",".join([*COLLECTIONS, "secrets"])
@@ -55,7 +54,7 @@ def test_every_object_equals_the_servers(
     assert here == there
 
 
-def test_the_cluster_is_as_large_as_it_should_be(full_apiserver: ApiServer, copy: Path) -> None:
+def test_the_cluster_is_as_large_as_it_should_be(copy: Path) -> None:
     with vai.open(copy) as cache:
         counts = {status.resource: status.objects for status in cache.status()}
     assert counts["pods"] == PODS
@@ -65,6 +64,23 @@ def test_the_cluster_is_as_large_as_it_should_be(full_apiserver: ApiServer, copy
     assert counts["secrets"] == SECRETS
     assert counts["namespaces"] == 14
     assert counts["roles.rbac.authorization.k8s.io"] > 50
+
+
+def test_everything_that_is_served_is_kept(full_apiserver: ApiServer, tmp_path: Path) -> None:
+    """`all` is every resource but leases and Secrets, whatever order its rows come in."""
+    server, file = full_apiserver, tmp_path / "c.db"
+    assert vai_sync(server, file, "--resources=all").returncode == 0
+    with vai.open(file) as cache:
+        statuses = {status.resource: status for status in cache.status()}
+        assert not {"leases.coordination.k8s.io", "secrets"} & set(statuses)
+        wanted = [found for found in cache.resources() if found.name in statuses]
+        assert len(wanted) > 50
+        for resource in wanted:
+            assert (
+                kept(cache, resource.name)
+                == listed(server, f"{resource.path}/{resource.plural}")[1]
+            )
+    print(f"{sum(s.objects for s in statuses.values())} objects of {len(statuses)} resources")
 
 
 def test_a_list_as_bytes_is_the_servers_list(full_apiserver: ApiServer, copy: Path) -> None:
