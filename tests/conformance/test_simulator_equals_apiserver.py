@@ -171,7 +171,8 @@ def test_aggregated_discovery(pair: Pair, root: str, version: str) -> None:
         "/apis/nope.example.com", "/apis/nope.example.com/v1", "/apis/nope.example.com/v1/things",
         "/apis/apps/v9/deployments", "/api/v2/pods", "/apis/apps/v1/nope", f"{TEAM}/nope",
         f"{TEAM}/nodes", "/api/v1/pods/name", f"{TEAM}/pods/POD/nope",
-        "/apis/shop.example.com/v1/nope", "/apis/shop.example.com/v9/widgets", "/apis/shop.example.com", "/apis/shop.example.com/v1",
+        "/apis/shop.example.com/v1/nope", "/apis/shop.example.com/v9/widgets",
+        "/apis/shop.example.com", "/apis/shop.example.com/v1",
     ],
 )  # fmt: skip
 def test_paths_that_are_no_lists(pair: Pair, path: str) -> None:

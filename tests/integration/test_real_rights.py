@@ -113,8 +113,11 @@ def test_a_right_that_is_given_later_is_found(server: ApiServer, tmp_path: Path)
     server.create_many([space])
     scopes = [vai.Scope("pods", namespace="given-later")]
     with vai.connect(tmp_path / "c.db", scopes, kubeconfig=config) as cache:
-        state = lambda: cache.freshness("pods", "given-later").state  # noqa: E731
-        assert eventually(lambda: cache.status() and state() is vai.State.FORBIDDEN)
+
+        def state() -> vai.State | None:
+            return cache.freshness("pods", "given-later").state if cache.status() else None
+
+        assert eventually(lambda: state() is vai.State.FORBIDDEN)
         server.grant(NOBODY, RULES, namespace="given-later")
         # It is tried again every 15 s.
         cache.wait_synced(timeout=25)

@@ -99,7 +99,12 @@ FIELDS: Final = {
     ],
     "configmaps": ["metadata.name=web-config-00001", "metadata.namespace=team-01", "data.x=y"],
     "secrets": ["type=Opaque", "type!=Opaque", "metadata.namespace=team-02"],
-    "namespaces": ["metadata.name=team-01", "status.phase=Active", "status.phase!=Active", "name=x"],
+    "namespaces": [
+        "metadata.name=team-01",
+        "status.phase=Active",
+        "status.phase!=Active",
+        "name=x",
+    ],
     "nodes": ["spec.unschedulable=true", "spec.unschedulable=false", "metadata.name=node-001"],
     "services": [
         "spec.clusterIP=None",
