@@ -97,7 +97,8 @@ def answering(
 ) -> list[ScopeStatus]:
     """The scopes that an answer about these namespaces comes from.
 
-    A scope of the whole resource answers alone; else the whole namespaces, with what overlaps.
+    A scope of the whole resource answers alone, the same that the rows come from: one that is
+    complete, with whole bodies; else the whole namespaces, with what overlaps.
 
     Raises:
         NotKeptError: none; `.scopes` says what is kept instead.
@@ -117,7 +118,7 @@ def answering(
             scopes=kept,
         )
     if largest:
-        return largest
+        return [min(largest, key=lambda s: (not s.complete, s.redaction is not Redaction.NONE, s.id))]
     if namespaces is not None and {s.namespace for s in whole} >= set(namespaces):
         return whole
     return chosen
