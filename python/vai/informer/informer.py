@@ -11,7 +11,16 @@ from typing import Final
 import msgspec
 
 from vai.config import Settings
-from vai.errors import ClosedError, FileError, ForbiddenError, OfflineError, VaiError
+from vai.errors import (
+    ClosedError,
+    DiskFullError,
+    FileError,
+    ForbiddenError,
+    OfflineError,
+    OtherClusterError,
+    ReadOnlyError,
+    VaiError,
+)
 from vai.informer.plan import Target, plan
 from vai.kube import Discovery, Source, Transport
 from vai.kube.discovery import Definition, definition, discover, identify, is_built_in
@@ -26,8 +35,7 @@ _log: Final = logging.getLogger("vai")
 _STOP_S: Final = 1.5
 #: A resource that is not served yet may come with its CRD.
 _UNKNOWN_AGAIN_S: Final = 30.0
-#: New CRDs join "everything" by themselves: two small requests in ten minutes, as often as
-#: kubectl's disk cache of discovery was renewed until 1.27 (client-go discovery/cached/disk).
+#: New CRDs join "everything" by themselves: our choice, three small requests in ten minutes.
 _EVERYTHING_AGAIN_S: Final = 600.0
 #: Reflectors that meet the same 404 together share one discovery.
 _DISCOVERY_SHARED_S: Final = 2.0
@@ -56,6 +64,9 @@ class Informer:
         self._first_lists = threading.Semaphore(settings.first_lists)
         self._lock = threading.Lock()
         self._reflectors: dict[int, Reflector] = {}
+        self._targets: dict[int, Target] = {}
+        self._identified = threading.Lock()
+        self._identified_at = float("-inf")
         self._definitions: dict[str, Definition] = {}
         self._problems: dict[str, VaiError] = {}
         self._fatal: VaiError | None = None
@@ -137,6 +148,10 @@ class Informer:
             self._begin()
         except ClosedError:
             return None
+        except (DiskFullError, ReadOnlyError) as error:
+            # As the reflectors do: there may be space in a moment, and nobody else tries again.
+            self._not_now(error)
+            return self._backoff.next_s()
         except FileError as error:
             self._give_up(error)
             return None
@@ -152,16 +167,7 @@ class Informer:
         return _UNKNOWN_AGAIN_S if self.problems() else _EVERYTHING_AGAIN_S
 
     def _begin(self) -> None:
-        known = self._store.cluster()
-        identity = identify(self._transport, known)
-        self._store.set_cluster(
-            Cluster(
-                uid=identity.uid,
-                verified=identity.verified,
-                server=self._transport.server,
-                namespace=self._transport.access.namespace,
-            )
-        )
+        self._identify()
         catalogue = self._discover()
         targets, unknown = plan(self._scopes, catalogue)
         self._store.put_resources(self._with_fields(catalogue, targets))
@@ -171,6 +177,19 @@ class Informer:
             self._problems = dict(unknown)
         self._planned.set()
         self._note_problem("")
+
+    def _identify(self) -> None:
+        """Bind the file to the cluster that answers; raises OtherClusterError if it has another."""
+        identity = identify(self._transport, self._store.cluster())
+        self._store.set_cluster(
+            Cluster(
+                uid=identity.uid,
+                verified=identity.verified,
+                server=self._transport.server,
+                namespace=self._transport.access.namespace,
+            )
+        )
+        self._identified_at = time.monotonic()
 
     def _discover(self) -> Catalogue:
         """What is served, with what was served before where a part does not answer right now."""
@@ -221,10 +240,18 @@ class Informer:
     def _sync(self, target: Target) -> None:
         scope = self._ensure(target)
         with self._lock:
-            if scope in self._reflectors or self._stopping.is_set():
+            running, before = self._reflectors.get(scope), self._targets.get(scope)
+        if running is not None and before == target:
+            return
+        if running is not None:
+            # Served in another version now: the same objects under another path.
+            running.stop()
+            running.join(_STOP_S)
+        with self._lock:
+            if self._stopping.is_set():
                 return
             reflector = self._reflector(scope, target)
-            self._reflectors[scope] = reflector
+            self._reflectors[scope], self._targets[scope] = reflector, target
         reflector.start()
 
     def _ensure(self, target: Target) -> int:
@@ -266,10 +293,23 @@ class Informer:
     # --- when it can't begin
 
     def _give_up(self, error: FileError) -> None:
-        self._fatal = error
-        _log.error("sync ended: %s", error)
         with self._lock:
+            if self._fatal is not None:
+                return
+            self._fatal = error
             self._problems = {str(scope): error for scope in self._scopes}
+            reflectors = dict(self._reflectors)
+        _log.error("sync ended: %s", error)
+        self._stopping.set()
+        self._again.set()
+        for reflector in reflectors.values():
+            reflector.stop()
+        try:
+            # Those of a file that was opened a moment ago have no reflectors yet.
+            for scope in self._store.scopes():
+                self._store.set_state(scope.id, State.STALE, str(error))
+        except FileError as second:
+            _log.debug("state not recorded: %s", second)
         self._planned.set()
 
     def _not_now(self, error: VaiError | RefusedError) -> None:
@@ -278,7 +318,7 @@ class Informer:
         if self.scope_ids():
             # They say themselves how they stand.
             return
-        state = State.FORBIDDEN if isinstance(error, ForbiddenError) else State.OFFLINE
+        state = _state_of(error)
         try:
             catalogue = self._store.resources()
             targets, _ = plan(self._scopes, catalogue) if len(catalogue) else ([], {})
@@ -299,19 +339,35 @@ class Informer:
     def is_served(self, resource: Resource) -> bool | None:
         """Whether the server still serves it; None if that can't be known right now."""
         found = self._discovery.get()
-        if any(served.name == resource.name for served in found.resources):
+        now = [served for served in found.resources if served.name == resource.name]
+        if now and now[0].version != resource.version:
+            self.rediscover()
+            return None
+        if now:
             return True
         group = f"{resource.group}/"
         if any(version.startswith(group) for version in found.failures):
             return None
         known = self._definitions.get(resource.name)
         if known is not None and known.body is not None:
-            now = definition(self._transport, resource)
-            return None if now.body is not None else False
+            still = definition(self._transport, resource)
+            return None if still.body is not None else False
         return False
+
+    def reconnected(self, lost_at: float) -> None:
+        """After an outage another cluster may be at the same address; asked once for all scopes."""
+        with self._identified:
+            if self._identified_at > lost_at:
+                return
+            try:
+                self._identify()
+            except OtherClusterError as error:
+                self._give_up(error)
+                raise
 
     def went_back(self, scope: int, resource: Resource, reason: str) -> None:
         """The server was restored: all resourceVersions of that time count no longer."""
+        self.reconnected(time.monotonic())
         known = self._definitions.get(resource.name)
         alone = not is_built_in(resource) and (known is None or known.body is None)
         now = time.monotonic()
@@ -328,6 +384,16 @@ class Informer:
             reflector.relist(reason)
 
 
+def _state_of(error: VaiError | RefusedError) -> State:
+    match error:
+        case ForbiddenError():
+            return State.FORBIDDEN
+        case FileError():
+            return State.STALE
+        case _:
+            return State.OFFLINE
+
+
 class _Hooks(Hooks):
     """Of one reflector."""
 
@@ -338,6 +404,9 @@ class _Hooks(Hooks):
 
     def is_served(self) -> bool | None:
         return self._informer.is_served(self._resource)
+
+    def reconnected(self, lost_at: float) -> None:
+        self._informer.reconnected(lost_at)
 
     def went_back(self, reason: str) -> None:
         self._informer.went_back(self._scope, self._resource, reason)

@@ -7,8 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import urllib3
+from importlib.metadata import version
 
 from vai.errors import InvalidRequestError
 from vai.kube.kubeconfig import Access
@@ -30,7 +29,7 @@ def tls_context(access: Access, certificate: tuple[bytes, bytes] | None) -> ssl.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # kube-apiserver would otherwise choose HTTP/2 where a proxy in between offers it.
     context.set_alpn_protocols(["http/1.1"])
-    if urllib3.__version__.startswith("1."):
+    if version("urllib3").startswith("1."):
         # It sends no name for an IP address, which OpenSSL's own check demands; with that turned
         # off it compares the certificate's names itself (connection.py, _match_hostname).
         context.check_hostname = False

@@ -72,6 +72,13 @@ class Hooks:
     def went_back(self, reason: str) -> None:
         """The server's resourceVersion is lower than it was: restored from a backup."""
 
+    def reconnected(self, lost_at: float) -> None:
+        """The server is heard again after it was not; raises if it is another cluster's.
+
+        Args:
+            lost_at: when it was last heard no longer (`Io.clock`).
+        """
+
 
 @dataclass(slots=True)
 class Io:
@@ -117,6 +124,7 @@ class Io:
     _listing: bool = False
     _beat_s: float = field(init=False)
     _heard: int = 0
+    _lost_at: float | None = None
 
     def __post_init__(self) -> None:
         known = self.settings
@@ -142,6 +150,8 @@ class Io:
         if self.told != (state, reason) and not self.stopping.is_set():
             self.store.set_state(self.scope, state, reason)
             self.told = (state, reason)
+            if state is State.OFFLINE:
+                self._lost_at = self.clock()
 
     def tell_again(self) -> None:
         """The state is still what was told: this thread is alive."""
@@ -149,12 +159,16 @@ class Io:
             self.store.set_state(self.scope, *self.told)
 
     def answered(self) -> None:
-        """The server sent something about this scope."""
+        """The server sent something about this scope that is no refusal."""
         self.store.heard(self.scope)
+        if self._lost_at is None:
+            return
+        self.hooks.reconnected(self._lost_at)
+        self._lost_at = None
+        self.silences.reset()
         if self.was(State.OFFLINE):
-            self.silences.reset()
             self.tell(State.CATCHING_UP)
-            self.link.back()
+        self.link.back()
 
     def was(self, *states: State) -> bool:
         """Whether one of these was told last."""

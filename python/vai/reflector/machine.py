@@ -361,7 +361,7 @@ def _failed(phase: Phase, error: ForbiddenError | OfflineError | RefusedError, i
     if isinstance(error, RefusedError):
         return _refused(phase, error, io)
     if isinstance(error, ForbiddenError):
-        io.answered()
+        io.store.heard(io.scope)
         io.tell(State.FORBIDDEN, str(error))
         return Wait(_again(phase), io.denials.next_s())
     if isinstance(phase, Stream) and (phase.events or _lasted(phase, io)):
@@ -385,7 +385,7 @@ def _silent(then: Phase, error: OfflineError, io: Io) -> Phase:
 
 
 def _refused(phase: Phase, error: RefusedError, io: Io) -> Phase:
-    io.answered()
+    io.store.heard(io.scope)
     code = error.refusal.code
     if code == _GONE and isinstance(phase, Page):
         # client-go tools/pager/pager.go (FullListIfExpired): the token's snapshot is compacted,

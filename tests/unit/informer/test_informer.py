@@ -363,6 +363,43 @@ def test_the_file_of_another_cluster_is_left_alone(sync: Sync, tmp_path: Path) -
         assert sync.scope().objects == 100
 
 
+def test_another_cluster_at_the_same_address_is_noticed_after_an_outage(sync: Sync) -> None:
+    sync.start(Scope("pods"), Scope("nodes"))
+    sync.wait(sync.live)
+    assert sync.informer is not None
+    port = sync.sim.port
+    sync.sim.close()
+    sync.wait(lambda: sync.scope().state is State.OFFLINE)
+    with Simulator(seed=12, port=port) as other:
+        # Far ahead: nothing but its identity tells it from the one before.
+        other.populate(pods=300)
+        other.populate(pods=300)
+        sync.wait(lambda: sync.informer is not None and sync.informer.fatal is not None)
+        assert isinstance(sync.informer.fatal, OtherClusterError)
+        sync.wait(lambda: all(s.state is State.STALE for s in sync.file().scopes()))
+        assert "cluster" in sync.scope().reason
+        assert sync.scope().objects == 100
+        assert other.request_log.select("list", "watchlist", "watch") == []
+
+
+def test_a_resource_that_is_served_in_another_version_goes_on_without_a_list(sync: Sync) -> None:
+    served = sync.sim.install_crd(kind="Widget")
+    name = f"{served.name}.{served.group}"
+    sync.sim.add({"apiVersion": f"{served.group}/v1", "kind": "Widget", "metadata": {"name": "w"}})
+    sync.start(Scope("widgets"))
+    sync.wait(sync.live)
+    crd = sync.sim.get("customresourcedefinitions.apiextensions.k8s.io", name)
+    assert crd is not None
+    crd["spec"]["versions"][0]["name"] = "v2"
+    sync.sim.update(crd)
+    sync.sim.drop_connections()
+    sync.wait(lambda: sync.file().resolve("widgets").version == "v2")
+    sync.wait(sync.live)
+    assert sync.lists(name) == 1
+    paths = [entry.path for entry in sync.sim.request_log.select("watch", resource=name)]
+    assert "/v2/" in paths[-1]
+
+
 def test_a_bug_in_a_reflector_is_told_and_tried_again(
     sync: Sync, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -442,7 +442,7 @@ def test_the_name_in_the_certificate_may_be_another_than_the_server_s(tmp_path: 
             if fits:
                 assert transport.get_bytes("/version")[0] == b"{}"
             else:
-                with pytest.raises(OfflineError, match="TLS: .*(mismatch|doesn't match)"):
+                with pytest.raises(OfflineError, match=r"TLS: .*(mismatch|doesn't match)"):
                     transport.get_bytes("/version")
             transport.close()
 

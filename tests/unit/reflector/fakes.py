@@ -285,9 +285,16 @@ class FakeHooks(Hooks):
     def __init__(self) -> None:
         self.served: list[bool | None] = []
         self.back: list[str] = []
+        self.reconnects: list[BaseException | None] = []
 
     def is_served(self) -> bool | None:
         return self.served.pop(0)
+
+    def reconnected(self, lost_at: float) -> None:
+        assert lost_at
+        outcome = self.reconnects.pop(0)
+        if outcome is not None:
+            raise outcome
 
     def went_back(self, reason: str) -> None:
         self.back.append(reason)

@@ -369,6 +369,7 @@ def test_a_refused_connection_is_offline_and_never_a_list() -> None:
 def test_being_heard_again_is_catching_up_until_it_is_proven() -> None:
     world = World("50")
     world.server.probes = [OfflineError("connection refused"), "60"]
+    world.hooks.reconnects = [None]
     opened = go(world, go(world, Start(), Wait).then, Open)
     assert world.store.last()[0] is State.CATCHING_UP
     assert world.io.link.heard == 1
@@ -376,10 +377,23 @@ def test_being_heard_again_is_catching_up_until_it_is_proven() -> None:
     assert world.store.last()[0] is State.LIVE
 
 
+def test_whose_server_came_back_is_asked_until_it_is_known_and_before_the_watch() -> None:
+    world = World("50")
+    world.server.probes = [OfflineError("connection refused"), refused(503), "60", "60"]
+    world.hooks.reconnects = [refused(503), None]
+    phase: Phase = Start()
+    for _ in range(3):
+        phase = go(world, phase, Wait).then
+        assert "watch" not in world.server.names()
+    assert go(world, phase, Open).quick
+    assert world.hooks.reconnects == []
+
+
 def test_the_waits_begin_small_again_after_a_proof() -> None:
     world = World("50")
     silent = OfflineError("connection refused")
     world.server.probes = [silent, silent, "50", silent]
+    world.hooks.reconnects = [None]
     phase: Phase = Start()
     waits = []
     for _ in range(2):
