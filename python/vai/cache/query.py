@@ -118,7 +118,9 @@ def answering(
             scopes=kept,
         )
     if largest:
-        return [min(largest, key=lambda s: (not s.complete, s.redaction is not Redaction.NONE, s.id))]
+        return [
+            min(largest, key=lambda s: (not s.complete, s.redaction is not Redaction.NONE, s.id))
+        ]
     if namespaces is not None and {s.namespace for s in whole} >= set(namespaces):
         return whole
     return chosen
