@@ -179,6 +179,8 @@ def test_without_the_switch_values_never_come_and_turned_off_again_they_go(
     with vai.connect(file, scopes, kubeconfig=config, secret_values=True) as cache:
         cache.wait_synced(timeout=30)
         assert eventually(lambda: kept(file) == listed(server, PATH)[1])
+        # Not that of the scope without values, which nobody syncs now.
+        assert eventually(lambda: cache.freshness("secrets").state is vai.State.LIVE)
         churn(server, 2)
         assert eventually(lambda: kept(file) == listed(server, PATH)[1])
         assert any(CANARY_FORMS[1] in body for body in every_body(file))
