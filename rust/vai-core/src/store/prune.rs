@@ -47,28 +47,33 @@ pub(super) fn over(state: &State, budget: Budget) -> bool {
 }
 
 /// What should be cut now, if anything.
-pub(super) fn due(state: &State, db: &Connection, budget: Budget) -> Option<Task> {
+pub(super) fn due(state: &mut State, db: &Connection, budget: Budget) -> Option<Task> {
     let excess = excess_bytes(state, budget);
     let now = unix_ms();
     if excess > 0 {
         let largest = state.scopes.iter().max_by_key(|(_, scope)| scope.history_bytes)?;
         return Some(Task { scope: *largest.0, before_ms: i64::MIN, excess_bytes: excess });
     }
-    state.scopes.iter().filter(|(_, scope)| scope.history_bytes > 0).find_map(|(id, scope)| {
+    let seq = state.seq;
+    state.scopes.iter_mut().filter(|(_, scope)| scope.history_bytes > 0).find_map(|(id, scope)| {
         let age = if scope.brief_history { BRIEF_MS.min(budget.age_ms) } else { budget.age_ms };
         let before_ms = now - age;
-        let oldest = oldest_ms(db, *id, scope.floor).ok()??;
-        (oldest < before_ms).then_some(Task { scope: *id, before_ms, excess_bytes: 0 })
+        let oldest = oldest(db, *id, scope.floor.max(scope.kept_upto)).ok()?;
+        // A first load is not walked through again each second.
+        scope.kept_upto = oldest.map_or(seq, |(oldest, _)| oldest - 1);
+        let (_, time_ms) = oldest?;
+        (time_ms < before_ms).then_some(Task { scope: *id, before_ms, excess_bytes: 0 })
     })
 }
 
-fn oldest_ms(db: &Connection, scope: i64, floor: i64) -> Result<Option<i64>> {
+/// (seq, time) of the first entry behind `after` that can be cut.
+fn oldest(db: &Connection, scope: i64, after: i64) -> Result<Option<(i64, i64)>> {
     let mut statement = db.prepare_cached(
-        "SELECT time_ms FROM version INDEXED BY version_scope_seq
+        "SELECT seq, time_ms FROM version INDEXED BY version_scope_seq
          WHERE scope = ?1 AND seq > ?2 AND (prev IS NOT NULL OR op = 3) ORDER BY seq LIMIT 1",
     )?;
-    let mut rows = statement.query(params![scope, floor])?;
-    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+    let mut rows = statement.query(params![scope, after])?;
+    Ok(rows.next()?.map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?))).transpose()?)
 }
 
 struct Entry {
@@ -80,10 +85,10 @@ struct Entry {
 
 /// Raises the floor over at most [`STEP_ROWS`] entries.
 pub(super) fn step(writer: &mut Writer<'_>, task: Task) -> Result<()> {
-    let floor = writer.state.scope(task.scope)?.floor;
+    let scope = writer.state.scope(task.scope)?;
+    let (mut raised, from) = (scope.floor, scope.floor.max(scope.kept_upto));
     let mut freed = 0;
-    let mut raised = floor;
-    for entry in entries_after(writer.db, task.scope, floor)? {
+    for entry in entries_after(writer.db, task.scope, from)? {
         if entry.time_ms >= task.before_ms && freed >= task.excess_bytes {
             break;
         }

@@ -18,6 +18,8 @@ pub(crate) struct ScopeState {
     pub(crate) void_reason: Option<String>,
     pub(crate) incarnation: i64,
     pub(crate) floor: i64,
+    /// Between the floor and here is nothing to prune: seen, not stored.
+    pub(crate) kept_upto: i64,
     pub(crate) objects: i64,
     pub(crate) body_bytes: i64,
     pub(crate) history_bytes: i64,
@@ -114,6 +116,7 @@ impl State {
                 void_reason: row.get(4)?,
                 incarnation: row.get(5)?,
                 floor: row.get(6)?,
+                kept_upto: 0,
                 objects: row.get(7)?,
                 body_bytes: row.get(8)?,
                 history_bytes: row.get(9)?,
@@ -205,7 +208,9 @@ impl State {
             let sorted: BTreeMap<_, _> = state
                 .scopes
                 .iter()
-                .map(|(id, scope)| (*id, ScopeState { listing: 0, dirty: false, ..scope.clone() }))
+                .map(|(id, scope)| {
+                    (*id, ScopeState { listing: 0, kept_upto: 0, dirty: false, ..scope.clone() })
+                })
                 .collect();
             format!("{sorted:?}")
         };

@@ -252,7 +252,7 @@ impl Thread {
             return;
         }
         self.last_tidy = Some(Instant::now());
-        if let Some(task) = prune::due(&self.setup.state, &self.setup.connection, budget) {
+        if let Some(task) = prune::due(&mut self.setup.state, &self.setup.connection, budget) {
             // A failed step is tried again with the next one; nothing was promised to anyone.
             let _ = self.transact(|writer| prune::step(writer, task));
         }

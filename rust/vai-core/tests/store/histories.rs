@@ -135,6 +135,11 @@ struct Server {
 }
 
 impl Server {
+    /// No server gives out version 0.
+    fn new() -> Self {
+        Self { rv: 1, log: vec![(None, None)], ..Self::default() }
+    }
+
     fn put(&mut self, mut pod: Pod) {
         self.rv += 1;
         pod.rv = self.rv;
@@ -221,7 +226,7 @@ impl World {
             path,
             options,
             store,
-            server: Server::default(),
+            server: Server::new(),
             model: Model::default(),
             ids: Vec::new(),
             watches: BTreeMap::new(),

@@ -112,7 +112,7 @@ fn purge_beside_pods(seed: usize) {
     for rv in 2..1500 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let (stream, kind) =
-            if (state >> 40) % 3 > 0 { (&mut of_secrets, "canary") } else { (&mut of_pods, "pod") };
+            if !(state >> 40).is_multiple_of(3) { (&mut of_secrets, "canary") } else { (&mut of_pods, "pod") };
         let name = format!("a/{kind}-{}", (state >> 33) % 200);
         let note = "abcdefghij".repeat((state >> 45) % 60)
             + &(state >> 20).to_string().repeat((state >> 50) % 40);
