@@ -100,6 +100,23 @@ def test_a_first_sync_into_a_full_disk_is_a_clear_error(
     assert "Traceback" not in done.stderr
 
 
+def test_a_disk_that_is_full_when_the_server_is_first_heard_ends_nothing(
+    sim: Simulator, disk: Path, tmp_path: Path
+) -> None:
+    sim.apply(pod("p-00"))
+    config = sim.kubeconfig(tmp_path / "kubeconfig")
+    sim.cut()
+    with vai.connect(disk / "c.db", ["pods"], kubeconfig=config) as cache:
+        ballast = fill(disk)
+        sim.restore()
+        with pytest.raises(vai.SyncTimeoutError) as caught:
+            cache.wait_synced(timeout=3)
+        assert "space" in caught.value.scopes["pods"]
+        ballast.unlink()
+        cache.wait_synced(timeout=30)
+        assert list(cache.snapshot("pods")) == ["shop/p-00"]
+
+
 def test_a_read_only_mount_is_read_but_not_written(
     sim: Simulator, disk: Path, tmp_path: Path
 ) -> None:

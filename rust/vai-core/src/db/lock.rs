@@ -70,6 +70,9 @@ pub fn register_reader(files: &Files) -> (Handle, bool) {
 pub fn acquire_writer(files: &Files) -> Result<(Handle, bool)> {
     let _pass = gate::enter();
     let mut registry = registry();
+    if registry.unused(&files.lock) {
+        super::refuse_foreign(files)?;
+    }
     let lock = registry.lock(files, true)?;
     let me = std::process::id();
     if lock.held_by == Some(me) {
@@ -121,6 +124,11 @@ fn holder_pid(file: &File) -> Option<i32> {
 }
 
 impl Registry {
+    /// Whether no handle is open in this process.
+    fn unused(&self, lock: &Path) -> bool {
+        self.handles.get(lock).is_none_or(|handles| *handles == 0)
+    }
+
     /// One handle more; also whether there was one before.
     fn count(&mut self, files: &Files, writer: bool) -> (Handle, bool) {
         let handles = self.handles.entry(files.lock.clone()).or_default();
@@ -131,8 +139,7 @@ impl Registry {
     /// The process's one descriptor for the lock file; opened anew only when the file was replaced.
     fn lock(&mut self, files: &Files, create: bool) -> Result<&mut Lock> {
         let path = &files.lock;
-        let unused = self.handles.get(path).is_none_or(|handles| *handles == 0);
-        if unused && self.locks.get(path).is_some_and(|lock| !same(&lock.file, path)) {
+        if self.unused(path) && self.locks.get(path).is_some_and(|lock| !same(&lock.file, path)) {
             // No handle is open, so nobody's lock is lost with the old descriptor.
             self.locks.remove(path);
         }

@@ -97,12 +97,13 @@ enum Header {
 /// Never while this process has the file open: closing any descriptor of it drops `SQLite`'s locks.
 fn read_header(path: &Path) -> Result<Header> {
     let mut head = [0_u8; 100];
-    let mut file =
-        OpenOptions::new().read(true).open(path).map_err(|error| Error::io(path, &error))?;
-    let metadata = file.metadata().map_err(|error| Error::io(path, &error))?;
+    // Before it is opened: a pipe would be waited for.
+    let metadata = path.metadata().map_err(|error| Error::io(path, &error))?;
     if !metadata.is_file() {
         return Err(Error::NotAVaiFile(format!("{}: not a regular file", path.display())));
     }
+    let mut file =
+        OpenOptions::new().read(true).open(path).map_err(|error| Error::io(path, &error))?;
     if metadata.size() == 0 {
         return Ok(Header::Empty);
     }
@@ -117,6 +118,16 @@ fn read_header(path: &Path) -> Result<Header> {
     }
     refuse_newer(path, number(60))?;
     Ok(Header::Vai)
+}
+
+/// Refuses what is no cluster file of ours, before as much as a lock is put beside it.
+///
+/// Never while this process has the file open, as [`read_header`].
+fn refuse_foreign(files: &Files) -> Result<()> {
+    if files.main.exists() {
+        read_header(&files.main)?;
+    }
+    Ok(())
 }
 
 fn refuse_newer(path: &Path, version: i32) -> Result<()> {
@@ -167,11 +178,26 @@ pub fn open_reader(files: &Files, already_open_here: bool) -> Result<Connection>
         )));
     }
     let connection = reader_connection(files)?;
-    connection.pragma_update(None, "query_only", true)?;
-    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = as_reader(&connection).map_err(|error| unshared(files, error.into()))?;
     refuse_newer(&files.main, version)?;
     Ok(connection)
+}
+
+fn as_reader(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// The first statement needs the WAL's shared memory, which is made where nobody has it yet.
+fn unshared(files: &Files, error: Error) -> Error {
+    match error {
+        Error::ReadOnly(_) => Error::ReadOnly(format!(
+            "{}: SQLite needs to make shared memory beside it, and permission for that is denied; read it as the user who syncs it, or a copy made by `vai backup`",
+            files.main.display()
+        )),
+        other => other,
+    }
 }
 
 /// On a mount that can't be written there is no shared memory for the WAL: the file is read as
@@ -179,7 +205,8 @@ pub fn open_reader(files: &Files, already_open_here: bool) -> Result<Connection>
 fn reader_connection(files: &Files) -> Result<Connection> {
     let folder = files.main.parent().unwrap_or_else(|| Path::new("/"));
     if !filesystem::is_read_only(folder)? {
-        return connect(files, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        return connect(files, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .map_err(|error| unshared(files, error));
     }
     if std::fs::metadata(&files.wal).is_ok_and(|wal| wal.size() > 0) {
         return Err(Error::ReadOnly(format!(

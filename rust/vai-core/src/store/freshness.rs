@@ -103,9 +103,11 @@ fn state(
     age_s: Option<f64>,
 ) -> (State, String) {
     if now.holder == Holder::Nobody {
-        let who =
-            live.map_or_else(|| "no process".to_owned(), |live| format!("process {}", live.pid));
-        return absent_writer(recorded, entry, &format!("{who} no longer writes this file"));
+        let why = live.map_or_else(
+            || "no process writes this file".to_owned(),
+            |live| format!("process {} no longer writes this file", live.pid),
+        );
+        return absent_writer(recorded, entry, &why);
     }
     let Some(entry) = entry else {
         return absent_writer(recorded, None, "the running writer does not keep this scope");
