@@ -73,6 +73,7 @@ class Reflector:
         self._io.interrupted.clear()
         reason = self._relists.popleft() if self._relists else None
         if self._io.stopping.is_set():
+            self._let_go(phase)
             return Stopped()
         try:
             if reason is not None and not isinstance(phase, Start):
