@@ -1,8 +1,10 @@
 //! Writes that fail: nothing committed is lost, nothing uncommitted is remembered.
 
+use std::time::Duration;
+
 use vai_core::Error;
 use vai_core::query::Query;
-use vai_core::store::Store;
+use vai_core::store::{Options, Store};
 
 use crate::bytes::{Pod, event};
 use crate::file::{assert_sound, load, options, spec, writer};
@@ -78,18 +80,19 @@ fn after_a_full_disk_the_stream_goes_on_at_the_checkpoint_and_nothing_is_missing
 #[test]
 fn a_batch_behind_a_failed_one_does_not_move_the_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let store = writer(&folder.path().join("x.db"), options());
+    // Both batches wait for one commit; the second one alone would find its place.
+    let options = Options { commit_interval: Duration::from_millis(300), ..options() };
+    let store = writer(&folder.path().join("x.db"), options);
     let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
     load(&store, scope, [], 1);
     store.limit_pages(1).unwrap();
     let mut watch = store.begin_watch(scope, false).unwrap();
-    // Queued before the first one's failure is known.
     let mut frames = Vec::new();
     for rv in 2..200 {
         frames.extend(event("ADDED", &big(&format!("p{rv}"), rv)));
     }
     watch.push(&frames).unwrap();
-    let _ = watch.push(&event("ADDED", &Pod::new("a/small", "small", 300)));
+    watch.push(&event("ADDED", &Pod::new("a/small", "small", 300))).unwrap();
     store.limit_pages(0).unwrap();
     let _ = watch.push(&event("ADDED", &Pod::new("a/late", "late", 301)));
     assert!(matches!(watch.finish(), Err(Error::DiskFull(_))));

@@ -1,5 +1,6 @@
 //! Several handles on one file: locks, waits, dictionaries, positions.
 
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use vai_core::Error;
@@ -10,7 +11,7 @@ use vai_core::store::{Mode, Options, Store};
 use crate::bytes::{Pod, event};
 use crate::file::{assert_sound, load, options, reader, spec, writer};
 
-const LONG: Duration = Duration::from_mins(1);
+const LONG: Duration = Duration::from_secs(20);
 
 fn everything(resource: &str) -> Query {
     Query { resource: resource.into(), ..Query::default() }
@@ -104,12 +105,13 @@ fn there_is_one_writer_and_its_end_lets_the_next_one_in() {
 
 #[test]
 fn readers_that_are_older_than_a_dictionary_read_its_bodies_all_at_once() {
+    const THREADS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
     let store = writer(&path, options());
     let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
     let start = store.position().unwrap();
-    let other = reader(&path);
+    let others: Vec<Store> = (0..20).map(|_| reader(&path)).collect();
     let pods: Vec<Pod> = (1..=300)
         .map(|n| Pod {
             note: format!("text {n} of a note"),
@@ -117,22 +119,26 @@ fn readers_that_are_older_than_a_dictionary_read_its_bodies_all_at_once() {
         })
         .collect();
     load(&store, scope, &pods, 300);
-    let (sender, receiver) = std::sync::mpsc::channel();
-    for _ in 0..8 {
-        let (other, sender) = (other.clone(), sender.clone());
-        std::thread::spawn(move || {
-            let mut changes = other.changes(vec!["pods".into()], start.0, start.1).unwrap();
-            let found = changes.next_batch(1000, Duration::ZERO).unwrap();
-            let rows = other.rows(&everything("pods")).unwrap();
-            let last = rows.row(299).unwrap().body().unwrap();
-            sender.send((found.len(), last)).unwrap();
-        });
+    for other in others {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let together = Arc::new(Barrier::new(THREADS));
+        for _ in 0..THREADS {
+            let (other, sender, together) = (other.clone(), sender.clone(), Arc::clone(&together));
+            std::thread::spawn(move || {
+                let mut changes = other.changes(vec!["pods".into()], start.0, start.1).unwrap();
+                together.wait();
+                let found = changes.next_batch(1000, Duration::ZERO).unwrap();
+                let rows = other.rows(&everything("pods")).unwrap();
+                let last = rows.row(299).unwrap().body().unwrap();
+                sender.send((found.len(), last)).unwrap();
+            });
+        }
+        for _ in 0..THREADS {
+            let (found, last) = receiver.recv_timeout(LONG).unwrap();
+            assert_eq!((found, last), (300, pods[299].body()));
+        }
+        assert_sound(&other);
     }
-    for _ in 0..8 {
-        let (found, last) = receiver.recv_timeout(LONG).unwrap();
-        assert_eq!((found, last), (300, pods[299].body()));
-    }
-    assert_sound(&other);
 }
 
 #[test]

@@ -111,8 +111,11 @@ fn purge_beside_pods(seed: usize) {
     let mut state = seed;
     for rv in 2..1500 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let (stream, kind) =
-            if !(state >> 40).is_multiple_of(3) { (&mut of_secrets, "canary") } else { (&mut of_pods, "pod") };
+        let (stream, kind) = if (state >> 40).is_multiple_of(3) {
+            (&mut of_pods, "pod")
+        } else {
+            (&mut of_secrets, "canary")
+        };
         let name = format!("a/{kind}-{}", (state >> 33) % 200);
         let note = "abcdefghij".repeat((state >> 45) % 60)
             + &(state >> 20).to_string().repeat((state >> 50) % 40);
