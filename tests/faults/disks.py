@@ -20,7 +20,7 @@ def mounted(where: Path, size_bytes: int) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("mounts a tmpfs, which takes root")
     where.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", where]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(where)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"mounts a tmpfs, which is not allowed here: {done.stderr.strip()}")

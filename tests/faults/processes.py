@@ -82,7 +82,7 @@ def states(file: Path) -> dict[str, str]:
     return {name: scope["state"] for name, scope in status(file).items()}
 
 
-def wait_states(file: Path, within_s: float = 40, **wanted: str) -> float:
+def wait_states(file: Path, within_s: float = 40, /, **wanted: str) -> float:
     """Waits until `vai status` says so; how long that took."""
     started = time.monotonic()
     wait_until(lambda: states(file) == wanted, lambda: str(status(file)), within_s)

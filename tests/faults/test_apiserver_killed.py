@@ -49,7 +49,7 @@ def test_answers_go_on_and_it_is_live_again_without_a_false_delete_or_add(
 ) -> None:
     victim.create_many([namespace(HERE)])
     victim.create_many(config_map(HERE, f"kept-{i:02d}") for i in range(40))
-    scopes = [vai.Scope("configmaps", HERE), "namespaces", "clusterroles"]
+    scopes: list[vai.Scope | str] = [vai.Scope("configmaps", HERE), "namespaces", "clusterroles"]
     with vai.connect(tmp_path / "c.db", scopes, kubeconfig=victim.write_kubeconfig()) as cache:
         assert eventually(lambda: states(cache) == {vai.State.LIVE})
         follower = Follower(cache, "configmaps")

@@ -22,7 +22,7 @@ def test_what_was_written_after_the_backup_is_gone_again(victim: ApiServer, tmp_
     victim.create_many([namespace(HERE)])
     victim.create_many(config_map(HERE, f"kept-{i:02d}") for i in range(20))
     victim.save_data(tmp_path / "backup")
-    scopes = [vai.Scope("configmaps", HERE), "namespaces"]
+    scopes: list[vai.Scope | str] = [vai.Scope("configmaps", HERE), "namespaces"]
     with vai.connect(tmp_path / "c.db", scopes, kubeconfig=victim.write_kubeconfig()) as cache:
         wait_until(lambda: {one.state for one in cache.status()} == {vai.State.LIVE})
         uid = cache.cluster()

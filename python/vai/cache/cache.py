@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Self, overload
+from typing import NoReturn, Self, overload
 
 from vai.cache.aio import AsyncCache
 from vai.cache.changes import Changes, History
@@ -101,6 +101,11 @@ class Cache:
     def __repr__(self) -> str:
         state = "closed" if self.closed else self.role
         return f"<vai.Cache {self._engine.store.path} ({state})>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "cannot pickle a Cache: it belongs to its process; hand on its path, and use vai.open"
+        )
 
     # what is known
 
