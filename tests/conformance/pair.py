@@ -71,8 +71,9 @@ class Pair:
         }
 
     def close(self) -> None:
-        """Closes what belongs to the pair."""
-        self.clients["simulated"].close()
+        """Closes the connections; a restarted server no longer knows of those made before."""
+        for client in self.clients.values():
+            client.close()
 
     def ask(
         self,

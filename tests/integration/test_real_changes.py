@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -148,17 +149,17 @@ class RawWatch(threading.Thread):
     def __init__(self, server: ApiServer, kind: str, since: str) -> None:
         super().__init__(daemon=True)
         self.events: list[Json] = []
-        stream = server._client("admin").stream(
+        self.lines = server._client("admin").stream(
             f"{PATHS[kind]}?watch=1&resourceVersion={since}", timeout_s=60
         )
-        self.lines: Iterator[bytes] = stream
 
     def run(self) -> None:
-        for line in self.lines:
-            event = exact(line)
-            self.events.append(event)
-            if event["object"]["metadata"]["name"] == LAST:
-                return
+        with contextlib.closing(self.lines) as lines:
+            for line in lines:
+                event = exact(line)
+                self.events.append(event)
+                if event["object"]["metadata"]["name"] == LAST:
+                    return
 
 
 class Follower(threading.Thread):
