@@ -70,7 +70,7 @@ lint: $(SETUP) ## formatting, clippy, ruff, mypy, layers, licenses
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+	PYTHONPATH=python $(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check_tree.py
 	$(BIN)/python scripts/third_party.py --check
 	@scripts/check_crates.sh

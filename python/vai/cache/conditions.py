@@ -81,6 +81,18 @@ class Condition(ABC, Generic[T]):
 class Synced(Condition[None]):
     """Every scope has a whole answer."""
 
+    def block(self, deadline: Deadline) -> None:
+        """Wait in this thread for what is told of the scopes: a proof is no commit of its own."""
+        store = self.reads.store
+        while True:
+            # Taken before the look, so that what is told meanwhile ends the wait at once.
+            generation = store.wait_status(0, 0.0)
+            if self.check() is not None:
+                return
+            if deadline.passed():
+                raise self.late(deadline)
+            store.wait_status(generation, deadline.slice_s())
+
     def check(self) -> Done[None] | None:
         """Look now."""
         self.reads.store.check()

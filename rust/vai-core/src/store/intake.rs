@@ -240,7 +240,7 @@ impl Worker {
 
     fn prepare(&mut self, item: Item) -> Result<()> {
         let row = prepare(item, &self.options.fields, &mut self.batch.encoder)?;
-        self.batch.bytes += row.body.len();
+        self.batch.bytes += row.memory_bytes();
         self.batch.rows.push(row);
         if self.batch.rows.len() >= BATCH_OBJECTS || self.batch.bytes >= BATCH_BYTES {
             self.send()?;

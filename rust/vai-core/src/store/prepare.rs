@@ -42,6 +42,25 @@ pub(crate) struct Prepared {
     pub(crate) body: Vec<u8>,
 }
 
+impl Prepared {
+    /// About what it takes in memory: the texts that it is looked up by outweigh its body.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        /// A `String` with its allocation, beyond its text.
+        const TEXT: usize = 40;
+        let Derived { labels, fields, owners } = &self.derived;
+        let labels_bytes: usize = labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let fields_bytes: usize = fields
+            .iter()
+            .map(|(name, value)| {
+                name.len() + if let OrdValue::Text(text) = value { text.len() } else { 0 }
+            })
+            .sum();
+        let texts = 2 * (labels.len() + fields.len()) + 4 * owners.len();
+        let cells = self.cells.as_ref().map_or(0, Vec::len);
+        size_of::<Self>() + self.body.len() + cells + labels_bytes + fields_bytes + texts * TEXT
+    }
+}
+
 impl Derived {
     pub(crate) fn of(
         labels: Vec<(String, String)>,

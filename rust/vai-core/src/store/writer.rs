@@ -22,9 +22,9 @@ use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 use crate::field::FieldSet;
 
-/// Compressed bytes that wait for the writer; with what is being prepared this keeps the feed
-/// within its 8 MB.
-const QUEUED_JOBS: usize = 64;
+/// What waits for the writer: jobs of a list have at most 256 objects, with pods about 0.7 MB. 64
+/// of them raised the peak of a 500 MB page by 58 to 100 MB, 8 by 38 MB (tests/integration/test_memory.py).
+const QUEUED_JOBS: usize = 8;
 /// Bytes of one transaction: more would not be quicker, and would hold the WAL up.
 const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
 /// An idle writer looks this often whether history has grown too old.
