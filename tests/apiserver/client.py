@@ -19,7 +19,10 @@ DEFAULT_TIMEOUT_S = 60.0
 """kube-apiserver's own limit for a request (--request-timeout)."""
 
 # What a server that was killed, or that closed an idle connection, does to the next request.
-_BROKEN = (http.client.RemoteDisconnected, ConnectionError, http.client.CannotSendRequest)
+_BROKEN = (
+    *(http.client.RemoteDisconnected, http.client.CannotSendRequest, ConnectionError),
+    ssl.SSLEOFError,
+)
 
 
 class RequestError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def set_read_only(where: Path, *, read_only: bool) -> None:
 def fill(where: Path, leave_bytes: int = 0) -> Path:
     """A file that takes the space that is left."""
     ballast = where / "ballast"
-    free = os.statvfs(where).f_bavail * os.statvfs(where).f_frsize - leave_bytes
-    with ballast.open("wb") as file:
-        file.write(b"\1" * max(0, free))
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        # Up to the last byte, though others write meanwhile.
+        while file.write(b"\1" * 4096):
+            pass
+    os.truncate(ballast, max(0, ballast.stat().st_size - leave_bytes))
     return ballast

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,25 @@ def test_a_damaged_list_is_no_answer(sim: Simulator, tmp_path: Path, damage: Dam
         assert len(sim.request_log.lists("pods")) == before + 3
         assert follower.ops() == {("update", "shop/p-00"): 1}
         assert ("malformed" in " ".join(reasons)) == (damage is Damage.MALFORMED), reasons
+
+
+def test_a_server_whose_lists_always_break_is_asked_ever_less(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    """It is heard each time, and each time it is lost again: that must not make it a busy loop."""
+    sim.apply(*(pod(f"p-{i:02d}") for i in range(20)))
+    sim.corrupt_next(Damage.TRUNCATED, match="list", times=10_000)
+    scopes = ["pods", "namespaces", "nodes"]
+    config = sim.kubeconfig(tmp_path / "kubeconfig")
+    with vai.connect(tmp_path / "c.db", scopes, kubeconfig=config) as cache:
+        wait_until(lambda: len(sim.request_log.lists()) >= 3)
+        time.sleep(5)
+        asked = len(sim.request_log.lists())
+        # Each at 0, 0.8 to 1.6 and 2.4 to 4.8 s, and once more when another one was heard.
+        assert asked <= 4 * len(scopes), asked
+        sim.faults.clear()
+        wait_live(cache)
+        assert same(cache, sim)
 
 
 def test_a_truncated_watch_keeps_what_was_whole(cache: vai.Cache, sim: Simulator) -> None:

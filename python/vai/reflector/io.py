@@ -124,6 +124,7 @@ class Io:
     _listing: bool = False
     _beat_s: float = field(init=False)
     _heard: int = 0
+    _woken: bool = False
     _lost_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -165,10 +166,10 @@ class Io:
             return
         self.hooks.reconnected(self._lost_at)
         self._lost_at = None
-        self.silences.reset()
         if self.was(State.OFFLINE):
             self.tell(State.CATCHING_UP)
         self.link.back()
+        self._heard = self.link.heard
 
     def was(self, *states: State) -> bool:
         """Whether one of these was told last."""
@@ -182,6 +183,7 @@ class Io:
             # earlier, or a reader that waits for it would find the rows of before the outage.
             self.store.flush()
         self.proven_at = self.clock()
+        self._woken = False
         for backoff in (self.failures, self.silences, self.denials):
             backoff.reset()
         self.tell(State.LIVE)
@@ -228,12 +230,15 @@ class Io:
         Now and then the state is told again: the file takes a writer that is silent for twice the
         limit to be hanging.
         """
-        since = self._heard if offline else None
+        # Once until the next proof: links that break after their first bytes would otherwise wake
+        # each other without a pause.
+        since = self._heard if offline and not self._woken else None
         deadline = self.clock() + seconds
         while (left := deadline - self.clock()) > 0 and not self.interrupted.is_set():
             if not self.link.wait(min(left, self._beat_s), self.interrupted.is_set, since):
                 self.tell_again()
             else:
+                self._woken = since is not None
                 break
         self._heard = self.link.heard
 
