@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 use crate::field::FieldSet;
 
 /// What waits for the writer: jobs of a list have at most 256 objects, with pods about 0.7 MB. 64
-/// of them raised the peak of a 500 MB page by 58 to 100 MB, 8 by 38 MB (tests/integration/test_memory.py).
+/// of them raised the peak of a 500 MB page by 58 to 100 MB, 8 by 38 MB
+/// (`tests/integration/test_memory.py`).
 const QUEUED_JOBS: usize = 8;
 /// Bytes of one transaction: more would not be quicker, and would hold the WAL up.
 const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
