@@ -44,6 +44,25 @@ def test_a_killed_writer_is_stale_at_once(sim: Simulator, sync: StartSync, tmp_p
     assert f"process {process.pid} no longer writes this file" in done.stderr
 
 
+def test_the_age_of_a_file_outlives_the_machines_boot(sim: Simulator, tmp_path: Path) -> None:
+    """What is known beside the file counts for one boot only; a copy of the file has none of it."""
+    file = tmp_path / "c.db"
+    sim.populate(pods=20)
+    config = sim.kubeconfig(tmp_path / "kubeconfig")
+    arguments = (f"--file={file}", f"--kubeconfig={config}", "--resources=pods")
+    assert run("sync", "--once", *arguments).returncode == 0
+    Path(f"{file}.live").unlink()
+    with vai.open(file) as reader:
+        freshness = reader.freshness("pods")
+        assert freshness.state is vai.State.STALE
+        assert freshness.complete
+        assert 0 <= (freshness.age_s or -1) < 10
+        time.sleep(0.5)
+        assert (reader.freshness("pods").age_s or 0) >= (freshness.age_s or 0) + 0.4
+    done = run("get", "pods", "-A", "-o", "name", f"--file={file}", "--max-age=1h")
+    assert (done.returncode, len(done.stdout.split())) == (0, 20)
+
+
 def test_a_hung_writer_is_stale_after_the_limit_and_live_when_it_goes_on(
     sim: Simulator, sync: StartSync, tmp_path: Path
 ) -> None:

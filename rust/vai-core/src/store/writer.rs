@@ -260,7 +260,16 @@ impl Thread {
     }
 
     fn close(&mut self) {
-        let db = &self.setup.connection;
+        let Setup { connection: db, shared, .. } = &self.setup;
+        let now_ms = unix_ms();
+        // What `FILE.live` knows until the next boot, for the time after it and for copies.
+        for scope in shared.live().scopes.into_keys() {
+            let proven_ms = shared.proof_unix_ms(scope, now_ms);
+            let _ = db.execute(
+                "UPDATE scope SET proven_ms = coalesce(?2, proven_ms) WHERE id = ?1",
+                rusqlite::params![scope, proven_ms],
+            );
+        }
         // Everything is committed; an unclean mark only costs readers their old positions.
         let _ =
             db.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET clean = 1 WHERE id = 1");
