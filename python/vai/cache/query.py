@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vai.errors import InvalidRequestError, NotKeptError
 from vai.store import parse_field_selector, parse_label_selector
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from vai.informer.plan import Target
 
 Namespaces = str | Sequence[str] | None
+
+#: RFC 1123 label, as kube-apiserver takes them (apimachinery validation.IsDNS1123Label). Of any
+#: other name a server says that there is nothing in it, which looks like an empty namespace.
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def namespaces_of(resource: Resource, namespace: Namespaces) -> list[str] | None:
@@ -69,6 +74,10 @@ def wanted_scopes(
         if not scope.resource:
             raise InvalidRequestError("a scope needs a resource, such as 'pods'")
         for namespace in scope.namespaces:
+            if namespace is not None and not _NAMESPACE.fullmatch(namespace):
+                raise InvalidRequestError(
+                    f"{namespace!r} can't be a namespace: lower-case letters, digits and '-'"
+                )
             one = Scope(
                 EVERYTHING if scope.resource == "all" else scope.resource,
                 namespace,
