@@ -24,6 +24,8 @@ const WRITER_CACHE_KIB: i32 = 16 * 1024;
 const READER_CACHE_KIB: i32 = 4 * 1024;
 /// rusqlite keeps 16 statements, less than one kind of write needs.
 const STATEMENT_CACHE: usize = 128;
+/// A PASSIVE checkpoint of a WAL of 4 MB takes about as long.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(20);
 /// Only a checkpointer and short writers meet here; readers never wait in WAL mode.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Above it the WAL is truncated when it is reset (<https://sqlite.org/pragma.html#pragma_journal_size_limit>).
@@ -242,10 +244,18 @@ pub fn open_checkpointer(files: &Files) -> Result<Connection> {
 pub fn scrub(files: &Files) -> Result<()> {
     let connection = open_checkpointer(files)?;
     connection.execute_batch("VACUUM")?;
-    let busy: bool =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if !busy {
-        return Ok(());
+    // SQLite asks the busy handler for readers, but not where another checkpoint is under way.
+    let end = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let busy: bool =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if !busy {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            break;
+        }
+        std::thread::sleep(BETWEEN_CHECKPOINTS);
     }
     Err(Error::Internal(format!(
         "{}: a reader holds an old state of the file, so what was deleted is still in the write-ahead log; end that reader (a backup under way?) and open the file again",
