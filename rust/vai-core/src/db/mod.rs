@@ -242,6 +242,7 @@ pub fn open_checkpointer(files: &Files) -> Result<Connection> {
 /// # Errors
 /// [`Error::Internal`] when a reader holds on to an old state for longer than the busy time-out.
 pub fn scrub(files: &Files) -> Result<()> {
+    let _pass = gate::enter();
     let connection = open_checkpointer(files)?;
     connection.execute_batch("VACUUM")?;
     // SQLite asks the busy handler for readers, but not where another checkpoint is under way.
