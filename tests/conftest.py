@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,16 @@ class FreshApiServer(Protocol):
     def __call__(
         self, *, extra_flags: tuple[str, ...] = (), etcd_flags: tuple[str, ...] = ()
     ) -> ApiServer: ...
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in what the tests start, even where a shell runs them in the background.
+
+    Such a shell lets its jobs ignore SIGINT, and every child inherits that
+    (https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html, 2.11).
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
