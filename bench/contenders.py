@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -112,16 +113,18 @@ class Vai:
         return self._cache
 
 
-class _Dict:
+class _Dict(ABC):
     """A dict of parsed objects, filtered and sorted in Python; gone with the process."""
 
     @staticmethod
+    @abstractmethod
     def decode(data: bytes) -> Any:
-        raise NotImplementedError
+        """Python objects of a JSON text."""
 
     @staticmethod
+    @abstractmethod
     def encode(value: Any) -> bytes:
-        raise NotImplementedError
+        """The JSON text of Python objects."""
 
     def __init__(self, _folder: Path) -> None:
         self.objects: dict[str, Any] = {}
@@ -136,7 +139,7 @@ class _Dict:
             event = self.decode(line)
             self.objects[_key(event["object"])] = event["object"]
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027 - nothing to wait for in any dict
         """A dict is as safe as it gets at once."""
 
     def page(self, query: Query) -> tuple[int, bytes]:
