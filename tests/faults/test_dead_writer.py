@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import time
 from pathlib import Path
@@ -42,6 +43,25 @@ def test_a_killed_writer_is_stale_at_once(sim: Simulator, sync: StartSync, tmp_p
     done = run("get", "pods", "-A", "-o", "name", f"--file={file}", "--max-age=1ms")
     assert done.returncode == 3
     assert f"process {process.pid} no longer writes this file" in done.stderr
+
+
+def test_a_new_writer_does_not_lend_its_life_to_the_word_of_the_dead_one(
+    sim: Simulator, sync: StartSync, tmp_path: Path
+) -> None:
+    """Between taking the lock and telling anything, `FILE.live` is the former writer's."""
+    file = tmp_path / "c.db"
+    process = sync(file, sim.kubeconfig(tmp_path / "kubeconfig"), "pods")
+    wait_states(file, pods="live")
+    process.kill()
+    # A writer that stops right after it took the lock.
+    with Path(f"{file}.lock").open("r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        assert states(file) == {"pods": "stale"}
+        assert status(file)["pods"]["reason"] == "the writer has just started"
+        assert run("sync", "--resources=pods", "--once", f"--file={file}").returncode == 1
+        # Once it told, its word counts; here that is what the dead one left.
+        fcntl.lockf(lock, fcntl.LOCK_SH)
+        assert states(file) == {"pods": "live"}
 
 
 def test_the_age_of_a_file_outlives_the_machines_boot(sim: Simulator, tmp_path: Path) -> None:

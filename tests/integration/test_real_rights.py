@@ -121,7 +121,8 @@ def test_a_right_that_is_given_later_is_found(server: ApiServer, tmp_path: Path)
         server.grant(NOBODY, RULES, namespace="given-later")
         # It is tried again every 15 s.
         cache.wait_synced(timeout=25)
-        assert state() is vai.State.LIVE
+        assert state() in {vai.State.CATCHING_UP, vai.State.LIVE}
+        assert eventually(lambda: state() is vai.State.LIVE)
         assert len(cache.snapshot("pods", "given-later")) == 0
 
 

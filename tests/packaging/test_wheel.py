@@ -71,8 +71,8 @@ def test_the_metadata_name_the_license_the_python_and_the_dependencies(dist: Dis
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     requires = metadata.get_all("Requires-Dist") or []
-    named = {re.split("[^a-z]", requirement.lower())[0] for requirement in requires}
-    assert named == {"kubernetes", "msgspec", "pyyaml", "click", "rich"}
+    named = {re.split("[^a-z0-9]", requirement.lower())[0] for requirement in requires}
+    assert named == {"kubernetes", "urllib3", "msgspec", "pyyaml", "click", "rich"}
 
 
 def test_the_installed_wheel_imports_without_the_checkout(installed: Path, tmp_path: Path) -> None:

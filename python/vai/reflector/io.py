@@ -162,6 +162,9 @@ class Io:
     def answered(self) -> None:
         """The server sent something about this scope that is no refusal."""
         self.store.heard(self.scope)
+        if self.was(State.FORBIDDEN):
+            # The right was given meanwhile.
+            self.tell(State.CATCHING_UP)
         if self._lost_at is None:
             return
         self.hooks.reconnected(self._lost_at)

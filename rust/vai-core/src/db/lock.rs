@@ -4,6 +4,10 @@
 //! its file is closed in the process, so each process opens `FILE.lock` once and never closes it;
 //! a registry finds the descriptor again. Within one process fcntl locks never conflict, so the
 //! registry also says whether this process is the writer.
+//!
+//! The lock is taken exclusively, and becomes a shared one when its holder has written
+//! `FILE.live`: in between, what that file says is the word of the writer before, who may have
+//! died a moment ago. Both kinds keep another writer out, for it asks for the exclusive one.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -23,6 +27,8 @@ struct Lock {
     /// The process that holds the lock through this descriptor; a forked child inherits the
     /// descriptor but not the lock.
     held_by: Option<u32>,
+    /// Whether the holder has written `FILE.live`.
+    told: bool,
 }
 
 /// Both by the path of the lock file.
@@ -46,6 +52,8 @@ fn registry() -> std::sync::MutexGuard<'static, Registry> {
 pub enum Holder {
     /// No process holds the lock.
     Nobody,
+    /// A process, with its id where the system tells, has the lock but has told nothing yet.
+    Starting(Option<i32>),
     /// A handle of this very process.
     ThisProcess,
     /// Another process, with its id where the system tells.
@@ -88,6 +96,7 @@ pub fn acquire_writer(files: &Files) -> Result<(Handle, bool)> {
         Err(error) => return Err(Error::io(&files.lock, &error.into())),
     }
     lock.held_by = Some(me);
+    lock.told = false;
     Ok(registry.count(files, true))
 }
 
@@ -107,12 +116,20 @@ pub fn holder(files: &Files) -> Holder {
     let Ok(lock) = registry.lock(files, false) else {
         return Holder::Nobody;
     };
-    if lock.held_by == Some(std::process::id()) {
-        return Holder::ThisProcess;
+    let me = std::process::id();
+    if lock.held_by == Some(me) {
+        return if lock.told { Holder::ThisProcess } else { Holder::Starting(Some(me.cast_signed())) };
     }
     match rustix::process::fcntl_getlk(&lock.file, &Flock::from(FlockType::WriteLock)) {
         Ok(None) => Holder::Nobody,
-        Ok(Some(lock)) => Holder::Other(lock.pid.map(|pid| pid.as_raw_nonzero().get())),
+        Ok(Some(found)) => {
+            let pid = found.pid.map(|pid| pid.as_raw_nonzero().get());
+            if found.typ == FlockType::ReadLock {
+                Holder::Other(pid)
+            } else {
+                Holder::Starting(pid)
+            }
+        }
         Err(_) => Holder::Other(None),
     }
 }
@@ -154,9 +171,24 @@ impl Registry {
                     .mode(0o600)
                     .open(path)
                     .map_err(|error| Error::io(path, &error))?;
-                Ok(place.insert(Lock { file, held_by: None }))
+                Ok(place.insert(Lock { file, held_by: None, told: false }))
             }
         }
+    }
+}
+
+impl Handle {
+    /// `FILE.live` is this writer's from now on.
+    pub fn told(&self) -> Result<()> {
+        let _pass = gate::enter();
+        let mut registry = registry();
+        let Some(lock) = registry.locks.get_mut(&self.path).filter(|_| self.writer) else {
+            return Err(Error::Internal("only the writer tells".into()));
+        };
+        rustix::fs::fcntl_lock(&lock.file, FlockOperation::NonBlockingLockShared)
+            .map_err(|error| Error::io(&self.path, &error.into()))?;
+        lock.told = true;
+        Ok(())
     }
 }
 

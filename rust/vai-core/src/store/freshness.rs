@@ -109,6 +109,9 @@ fn state(
         );
         return absent_writer(recorded, entry, &why);
     }
+    if matches!(now.holder, Holder::Starting(_)) {
+        return absent_writer(recorded, entry, "the writer has just started");
+    }
     let Some(entry) = entry else {
         return absent_writer(recorded, None, "the running writer does not keep this scope");
     };
@@ -198,6 +201,7 @@ mod tests {
         let fresh = live(Reported::Live, 99.0, 95.0);
         assert_eq!(judged(&fresh, Holder::Other(Some(5))), (State::Live, Some(5.0)));
         assert_eq!(judged(&fresh, Holder::Nobody), (State::Stale, Some(5.0)));
+        assert_eq!(judged(&fresh, Holder::Starting(Some(6))), (State::Stale, Some(5.0)));
         let old = live(Reported::Live, 99.0, 60.0);
         assert_eq!(judged(&old, Holder::ThisProcess), (State::Stale, Some(40.0)));
         let hung = live(Reported::Live, 30.0, 95.0);

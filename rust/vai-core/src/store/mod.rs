@@ -546,6 +546,7 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     let shared = Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
     shared.committed(state.epoch, state.seq);
     shared.attach(LiveFile::create(&files.live)?)?;
+    handle.told()?;
     let fields = Fields::default();
     *fields.write() = known_fields(&connection)?;
     let age_ms = i64::try_from(options.history_age.as_millis()).unwrap_or(i64::MAX);

@@ -90,7 +90,7 @@ impl Store {
             writer_pid: match holder {
                 Holder::Nobody => None,
                 Holder::ThisProcess => Some(std::process::id().cast_signed()),
-                Holder::Other(pid) => pid,
+                Holder::Other(pid) | Holder::Starting(pid) => pid,
             },
         })
     }
@@ -102,6 +102,8 @@ impl Inner {
     }
 
     fn judge(&self, rows: Vec<ScopeRow>) -> Vec<ScopeStatus> {
+        // Before what it told: a file read first might be that of a writer that died since.
+        let holder = self.holder();
         let told = match self.mode {
             Mode::Writer => Some(self.shared.live()),
             Mode::Reader => live::read(&self.files.live),
@@ -110,7 +112,7 @@ impl Inner {
             boottime_s: live::boottime_s(),
             unix_ms: live::unix_ms(),
             boot: live::boot_id(),
-            holder: self.holder(),
+            holder,
             limit_s: self.options.live_within.as_secs_f64(),
         };
         rows.into_iter()
