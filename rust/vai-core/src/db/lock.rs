@@ -118,7 +118,11 @@ pub fn holder(files: &Files) -> Holder {
     };
     let me = std::process::id();
     if lock.held_by == Some(me) {
-        return if lock.told { Holder::ThisProcess } else { Holder::Starting(Some(me.cast_signed())) };
+        return if lock.told {
+            Holder::ThisProcess
+        } else {
+            Holder::Starting(Some(me.cast_signed()))
+        };
     }
     match rustix::process::fcntl_getlk(&lock.file, &Flock::from(FlockType::WriteLock)) {
         Ok(None) => Holder::Nobody,
