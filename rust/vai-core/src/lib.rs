@@ -12,10 +12,12 @@ pub mod gvr;
 pub mod history;
 pub mod nearest;
 pub mod object;
+pub mod path;
 pub mod query;
 pub mod redact;
 pub mod rv;
 pub mod selector;
 pub mod store;
+pub mod value;
 
 pub use error::{Error, Result};
