@@ -15,6 +15,8 @@ from typing_extensions import Buffer
 __all__ = [
     "ChangeRow",
     "Changes",
+    "Export",
+    "ExportPiece",
     "ListPage",
     "Listing",
     "Row",
@@ -220,6 +222,34 @@ class Changes:
     def seq(self) -> int: ...
 
 @final
+class ExportPiece:
+    """Some objects of one part of an export."""
+
+    @property
+    def part(self) -> int: ...  # index into Export.parts()
+    @property
+    def objects(self) -> int: ...
+    @property
+    def data(self) -> bytes: ...  # in the form asked for; empty for "sqlite"
+
+@final
+class Export:
+    """An export under way in a thread of its own, which holds 1 MB of objects, or one object."""
+
+    def parts(self) -> bytes:
+        """JSON array of vai.store.ExportPart: what belongs to it, in the order asked for."""
+    def next_piece(self, timeout_s: float) -> ExportPiece | None:
+        """The next piece; None when none came in time, or `ended`.
+
+        Raises ExpiredError when pieces were taken so slowly that the history lost what an object
+        was when the export began.
+        """
+    @property
+    def ended(self) -> bool: ...
+    def close(self) -> None:
+        """Stop; a database that is not whole is removed. Idempotent."""
+
+@final
 class Store:
     """A cluster file, opened by its one writer or by one of any number of readers."""
 
@@ -336,5 +366,20 @@ class Store:
         """
     def wait_status(self, generation: int, timeout_s: float) -> int:
         """Wait until a scope's recorded state changed after `generation`. Returns the new one."""
+    def export(
+        self,
+        asks: bytes,
+        form: Literal["lines", "columns", "sqlite"],
+        target: str | None = None,
+    ) -> Export:
+        """Begin to hand out whole resources, all of one moment, each in key order.
+
+        `asks`: JSON array of `{"resource", "namespaces", "label_selector", "field_selector"}`.
+        "lines": bodies as the server sent them, one a line. "columns": JSON objects of columns
+        `{"namespace": [...], "name": [...], ..., "body": [...]}`. "sqlite": a new database at
+        `target`, under a temporary name until it is whole. Errors as `rows`.
+        """
+    def check_export_target(self, target: str, overwrite: bool) -> None:
+        """Raise InvalidRequestError where an export may not go: cluster files, what exists."""
     def backup(self, target: str) -> None:
         """VACUUM INTO a new file (0600). Raises FileError if the target exists."""

@@ -13,12 +13,14 @@ from vai.cache.aio import AsyncCache
 from vai.cache.changes import Changes, History
 from vai.cache.conditions import Synced, Until, exists
 from vai.cache.engine import Engine
+from vai.cache.export import Exported, Format, Progress, Target, format_of
+from vai.cache.export import export as write_export
 from vai.cache.query import Namespaces, namespaces_of
-from vai.cache.reads import Reads
+from vai.cache.reads import Reads, refuse_older
 from vai.cache.views import Page, Snapshot
 from vai.cache.waits import Deadline
 from vai.objects import Object
-from vai.types import Cluster, Freshness, Position, Resource, Scope, ScopeStatus
+from vai.types import EVERYTHING, Cluster, Freshness, Position, Resource, Scope, ScopeStatus
 
 
 class Cache:
@@ -220,6 +222,63 @@ class Cache:
         """
         wanted = self._reads.select(resource, namespace, label_selector, field_selector)
         return self._reads.page(wanted, limit, cursor, max_age)
+
+    def export(
+        self,
+        target: Target,
+        resources: str | Sequence[str] = EVERYTHING,
+        *,
+        namespace: Namespaces = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        format: Format | None = None,  # noqa: A002 - as in str.format: what it is
+        overwrite: bool = False,
+        max_age: float | timedelta | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Exported, ...]:
+        """Write whole resources of one moment for other tools, each in key order.
+
+        "ndjson" has a body a line, as the server sent it. "sqlite" is a plain database with a
+        table per resource (namespace, name, uid, resource_version, created, labels, body) and a
+        table `_export` that says how old it is. "parquet" has the same columns; it needs pyarrow
+        (`pip install 'vai-cache[parquet]'`) and holds one resource. Memory stays at some megabytes
+        whatever the size. A path gets its name when it is whole, 0600.
+
+        Objects that are kept as metadata only (Secrets) are written so, as PartialObjectMetadata.
+
+        Args:
+            target: a path, or a binary stream (not for "sqlite").
+            resources: as kubectl takes them; "*" for all that the file keeps.
+            namespace: one namespace, several, or None for all that is kept.
+            label_selector: as in `kubectl get -l`.
+            field_selector: as in `kubectl get --field-selector`.
+            format: by default what the suffix means: .ndjson .jsonl, .db .sqlite .sqlite3,
+                .parquet; of a stream "ndjson".
+            overwrite: replace what has the name; a cluster file never is.
+            max_age: the oldest proof that will do.
+            progress: called with (objects written, objects of all).
+
+        Raises:
+            InvalidRequestError: the target exists or does not take the format; pyarrow is missing.
+            NotSyncedError, NotKeptError, StaleError: as `snapshot`.
+        """
+        chosen = format_of(target, format)
+        asks = self._reads.asks(resources, namespace, label_selector, field_selector)
+
+        def accept(parts: Sequence[Exported]) -> None:
+            if max_age is not None:
+                for part in parts:
+                    refuse_older(part.freshness, max_age, part.resource)
+
+        return write_export(
+            self._engine.store,
+            target,
+            asks,
+            chosen,
+            overwrite=overwrite,
+            accept=accept,
+            progress=progress,
+        )
 
     # waits
 

@@ -21,7 +21,7 @@ from vai.errors import (
     UnknownResourceError,
 )
 from vai.objects import Object
-from vai.store import Rows, Store, parse_field_selector, parse_label_selector
+from vai.store import ExportAsk, Rows, Store, parse_field_selector, parse_label_selector
 from vai.types import EVERYTHING, Freshness, Position, Resource, Scope, ScopeStatus
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Reads:
         place, last = identity_of(resource, name, namespace)
         if max_age is not None:
             spaces = None if place is None else [place]
-            _refuse_older(self.freshness(resource, spaces), max_age, resource)
+            refuse_older(self.freshness(resource, spaces), max_age, resource.name)
         with self._translated(resource):
             row = self.store.get(resource, place, last)
         return None if row is None else Object.of(row)
@@ -194,6 +194,33 @@ class Reads:
             rows=rows,
         )
 
+    def asks(
+        self,
+        words: str | Sequence[str],
+        namespace: Namespaces,
+        label_selector: str,
+        field_selector: str,
+    ) -> list[ExportAsk]:
+        """What an export is to hold; "*" is all that the file keeps."""
+        names = [words] if isinstance(words, str) else list(words)
+        kept = dict.fromkeys(status.resource for status in self.store.scopes() if status.complete)
+        found: dict[str, ExportAsk] = {}
+        for word in names:
+            every = word in {EVERYTHING, "all"}
+            for name in kept if every else (word,):
+                resource = self.resolve(name)
+                loose = every and not resource.namespaced
+                spaces = None if loose else namespaces_of(resource, namespace)
+                found[resource.name] = ExportAsk(
+                    resource=resource.name,
+                    namespaces=None if spaces is None else tuple(spaces),
+                    label_selector=label_selector,
+                    field_selector=field_selector,
+                )
+        if not found:
+            raise NotSyncedError("never synced: the file keeps nothing yet that could be exported")
+        return list(found.values())
+
     # inside
 
     def _rows(
@@ -212,7 +239,7 @@ class Reads:
             )
         freshness = self._freshness_of(rows, before)
         if max_age is not None:
-            _refuse_older(freshness, max_age, wanted.resource)
+            refuse_older(freshness, max_age, wanted.resource.name)
         return rows, freshness
 
     def _freshness_of(self, rows: Rows, before: Sequence[ScopeStatus]) -> Freshness:
@@ -257,10 +284,11 @@ def _unsettled(target: Target, statuses: Sequence[ScopeStatus], *, everything: b
     return str(found[0].freshness) if found else ""
 
 
-def _refuse_older(freshness: Freshness, max_age: float | timedelta, resource: Resource) -> None:
+def refuse_older(freshness: Freshness, max_age: float | timedelta, resource: str) -> None:
+    """Raise StaleError where an answer was proven longer ago."""
     if freshness.older_than(max_age):
         raise StaleError(
-            f"{resource.name}: older than asked for: {freshness}",
-            resource=resource.name,
+            f"{resource}: older than asked for: {freshness}",
+            resource=resource,
             freshness=freshness,
         )

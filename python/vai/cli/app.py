@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "sync": ("vai.cli.sync:sync", "Keep a cluster file current."),
     "status": ("vai.cli.status:status", "Say what a cluster file keeps and how fresh it is."),
     "forget": ("vai.cli.forget:forget", "Delete a resource from a cluster file."),
+    "export": ("vai.cli.export:export", "Write whole resources as NDJSON, SQLite or Parquet."),
     "backup": ("vai.cli.backup:backup", "Copy a cluster file, also while it is written."),
     "demo": ("vai.cli.demo:demo", "See all of it work against a simulated API server."),
     "completion": ("vai.cli.completion:completion", "Print the completion script of a shell."),

@@ -63,9 +63,12 @@ def open_reader(path: Path) -> Store:
     try:
         return Store(path, "reader", live_within=load_settings().live_within_s)
     except NotFoundError:
-        raise Failure(
-            f"no cluster file {path}; `vai sync --file {path} --resources …` makes it"
-        ) from None
+        raise no_file(path) from None
+
+
+def no_file(path: Path) -> Failure:
+    """There is no such file; what makes it."""
+    return Failure(f"no cluster file {path}; `vai sync --file {path} --resources …` makes it")
 
 
 def default_file(

@@ -11,13 +11,10 @@ from vai.cli import notes
 from vai.cli.command import Command
 from vai.cli.failures import EXIT_ERROR, EXIT_STALE, Failure, check_selectors, message_of, warn
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
+from vai.cli.options import complete_resource, names_of, seconds_of
 from vai.cli.printing import Look, print_answers
 from vai.cli.reading import Answers, Query, answer, problem_of
-from vai.errors import (
-    InvalidRequestError,
-    NotSyncedError,
-    VaiError,
-)
+from vai.errors import NotSyncedError
 from vai.types import ScopeStatus
 
 if TYPE_CHECKING:
@@ -27,24 +24,9 @@ if TYPE_CHECKING:
 _FORMATS = ("table", "wide", "json", "yaml", "name")
 
 
-def _complete_resource(
-    ctx: click.Context,
-    _param: click.Parameter,
-    incomplete: str,
-) -> list[str]:
-    """Names of resources for the shell; silent where the file cannot be read."""
-    try:
-        path = file_of(ctx.params.get("file"), ctx.params.get("context"))
-        with open_reader(path) as store:
-            kept = sorted({status.resource for status in store.scopes()})
-    except (VaiError, Failure, OSError):
-        return []
-    return [name for name in kept if name.startswith(incomplete)]
-
-
 @click.command(cls=Command, short_help="Print objects from a cluster file, as kubectl get does.")
 @click.argument(
-    "arguments", metavar="RESOURCE [NAME]...", nargs=-1, shell_complete=_complete_resource
+    "arguments", metavar="RESOURCE [NAME]...", nargs=-1, shell_complete=complete_resource
 )
 @file_option
 @click.option(
@@ -108,7 +90,7 @@ def get(
       2  wrong usage
       3  served, but older than --max-age
     """
-    limit_s = _duration(max_age)
+    limit_s = seconds_of(max_age, "--max-age")
     if not arguments:
         raise click.UsageError("name a RESOURCE, such as pods; `vai status` shows what is kept")
     if (all_namespaces and len(arguments) > 1) or (all_namespaces and "/" in arguments[0]):
@@ -129,15 +111,6 @@ def get(
     ctx.exit(code)
 
 
-def _duration(text: str | None) -> float | None:
-    from vai.config import parse_duration
-
-    try:
-        return None if text is None else parse_duration(text)
-    except InvalidRequestError as error:
-        raise click.BadParameter(str(error), param_hint="'--max-age'") from None
-
-
 def _query(
     store: Store,
     namespace: str | None,
@@ -153,10 +126,7 @@ def _query(
     if namespace is None:
         cluster = store.cluster()
         namespace = "default" if cluster is None else cluster.namespace
-    chosen = tuple(dict.fromkeys(part.strip() for part in namespace.split(",")))
-    if not all(chosen):
-        raise click.BadParameter(f"an empty namespace in {namespace!r}", param_hint="'-n'")
-    return Query(chosen, labels, fields, cells)
+    return Query(names_of(namespace, "namespace", "-n"), labels, fields, cells)
 
 
 def _notes(

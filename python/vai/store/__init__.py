@@ -13,6 +13,8 @@ import os
 from vai._core import (
     ChangeRow,
     Changes,
+    Export,
+    ExportPiece,
     Listing,
     ListPage,
     Row,
@@ -29,7 +31,7 @@ from vai._core import (
     parse_label_selector,
 )
 from vai.store.catalogue import Catalogue
-from vai.store.store import Column, Store
+from vai.store.store import Column, ExportAsk, ExportPart, Store
 
 os.register_at_fork(
     before=before_fork,
@@ -42,6 +44,10 @@ __all__ = [
     "ChangeRow",
     "Changes",
     "Column",
+    "Export",
+    "ExportAsk",
+    "ExportPart",
+    "ExportPiece",
     "ListPage",
     "Listing",
     "Row",

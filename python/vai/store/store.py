@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self, cast
 
 import msgspec
 
-from vai._core import Changes, Listing, Row, Rows, Watching, nearest
+from vai._core import Changes, Export, Listing, Row, Rows, Watching, nearest
 from vai._core import Store as Core
 from vai.errors import ForkedError, NotSyncedError, UnknownResourceError
 from vai.store.catalogue import Catalogue
@@ -30,6 +30,35 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     format: str = ""
     description: str = ""
     priority: int = 0
+
+
+class ExportAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What to export of one resource; see `Store.rows`."""
+
+    resource: str
+    namespaces: tuple[str, ...] | None = None
+    label_selector: str = ""
+    field_selector: str = ""
+
+
+class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One resource of an export.
+
+    Attributes:
+        table: its name where dots are in the way, unique in the export.
+        redacted: how many of the objects are kept as metadata only.
+        scopes: ids of the scopes that answered.
+        resource_version: of the one scope that answered; empty if there were several.
+    """
+
+    resource: str
+    kind: str
+    api_version: str
+    table: str
+    objects: int
+    redacted: int
+    scopes: tuple[int, ...]
+    resource_version: str
 
 
 _CLUSTER: Final = msgspec.json.Decoder(Cluster)
@@ -286,6 +315,20 @@ class Store:
     def wait_status(self, generation: int, timeout_s: float) -> int:
         """Wait for a change of a scope's state after `generation`. Returns the new one."""
         return self._core.wait_status(generation, timeout_s)
+
+    def export(
+        self,
+        asks: Sequence[ExportAsk],
+        form: Literal["lines", "columns", "sqlite"],
+        target: str | os.PathLike[str] | None = None,
+    ) -> Export:
+        """Begin to hand out whole resources of one moment; see `vai._core.Store.export`."""
+        place = None if target is None else os.fspath(target)
+        return self._core.export(msgspec.json.encode(asks), form, place)
+
+    def check_export_target(self, target: str | os.PathLike[str], *, overwrite: bool) -> None:
+        """Raise InvalidRequestError where an export may not go: cluster files, what exists."""
+        self._core.check_export_target(os.fspath(target), overwrite)
 
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a whole copy to a new file (0600). Raises FileError if the target exists."""

@@ -5,6 +5,7 @@
 mod bytes;
 mod changes;
 mod error;
+mod export;
 mod functions;
 mod listing;
 mod rows;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::changes::{ChangeRow, Changes};
+    #[pymodule_export]
+    use super::export::{Export, ExportPiece};
     #[pymodule_export]
     use super::functions::{
         after_fork_in_child, after_fork_in_parent, before_fork, boottime_s,

@@ -15,6 +15,7 @@ use vai_core::{Error, Result};
 
 use crate::changes::Changes;
 use crate::error::IntoPyResult;
+use crate::export::Export;
 use crate::listing::Listing;
 use crate::rows::{Row, Rows};
 use crate::watching::Watching;
@@ -279,6 +280,31 @@ impl Store {
     fn wait_status(&self, py: Python<'_>, generation: u64, timeout_s: f64) -> PyResult<u64> {
         let timeout = seconds(timeout_s)?;
         py.detach(|| self.0.wait_status(generation, timeout)).py()
+    }
+
+    #[pyo3(signature = (asks, form, target=None))]
+    fn export(
+        &self,
+        py: Python<'_>,
+        asks: &[u8],
+        form: &str,
+        target: Option<PathBuf>,
+    ) -> PyResult<Export> {
+        let asks = serde_json::from_slice(asks)
+            .map_err(|error| Error::Invalid(format!("export: {error}")))
+            .py()?;
+        let form = crate::export::form(form, target).py()?;
+        py.detach(|| self.0.export(asks, form)).py().map(Into::into)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+    fn check_export_target(
+        &self,
+        py: Python<'_>,
+        target: PathBuf,
+        overwrite: bool,
+    ) -> PyResult<()> {
+        py.detach(|| self.0.check_export_target(&target, overwrite)).py()
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]

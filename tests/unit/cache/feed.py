@@ -76,9 +76,11 @@ def pod(
 class Feed:
     """The writer's handle of a file, and what a test pushes through it."""
 
-    def __init__(self, path: Path, resources: Sequence[Resource] = RESOURCES) -> None:
+    def __init__(
+        self, path: Path, resources: Sequence[Resource] = RESOURCES, **options: Any
+    ) -> None:
         self.path = path
-        self.store = Store(path, "writer")
+        self.store = Store(path, "writer", **options)
         self.store.set_cluster(Cluster(uid="uid-1", verified=True, server="https://api:6443"))
         self.store.put_resources(resources)
         self.watching: dict[int, Watching] = {}

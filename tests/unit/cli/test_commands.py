@@ -13,7 +13,7 @@ from vai.cli.command import as_written
 from vai.store import Store
 from vai.types import State
 
-COMMANDS = ("get", "sync", "status", "forget", "backup", "demo", "completion")
+COMMANDS = ("get", "sync", "status", "forget", "export", "backup", "demo", "completion")
 
 
 # --- all commands

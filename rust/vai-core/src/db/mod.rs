@@ -232,6 +232,41 @@ pub fn open_checkpointer(files: &Files) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Whether there is a cluster file of any release at this path.
+pub fn is_cluster_file(files: &Files) -> Result<bool> {
+    let (_handle, open_here) = lock::register_reader(files);
+    if open_here {
+        return Ok(true);
+    }
+    if !files.main.exists() {
+        return Ok(false);
+    }
+    match read_header(&files.main) {
+        Ok(found) => Ok(found == Header::Vai),
+        Err(Error::SchemaTooNew(_)) => Ok(true),
+        Err(Error::NotAVaiFile(_)) => Ok(false),
+        Err(other) => Err(other),
+    }
+}
+
+/// A new database that is none of ours: no log, and durable only once its maker synced it.
+pub fn create_plain(path: &Path) -> Result<Connection> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::io(path, &error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    #[expect(clippy::disallowed_methods, reason = "db is where connections are opened")]
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(connection)
+}
+
 /// Writes the file anew and empties the WAL, so that nothing that was deleted is left in either.
 ///
 /// `secure_delete` alone does not do it: what a page gave to its neighbours when the tree was

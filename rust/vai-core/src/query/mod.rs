@@ -3,9 +3,11 @@
 pub(crate) mod pool;
 mod route;
 mod rows;
+mod selected;
 mod sql;
 
 pub use self::rows::{Row, Rows};
+pub(crate) use self::selected::selected;
 
 use std::sync::Arc;
 

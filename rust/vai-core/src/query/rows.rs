@@ -256,7 +256,7 @@ pub(super) fn read(
 }
 
 /// Whether two scopes may have a copy each of one object.
-fn overlap(sources: &[Source]) -> bool {
+pub(super) fn overlap(sources: &[Source]) -> bool {
     let namespace =
         |source: &Source| source.namespace.clone().or_else(|| source.scope.namespace.clone());
     let mut seen = HashSet::new();
@@ -333,7 +333,7 @@ fn read_source(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn conditions(source: &Source, filter: &Filter, after: &str) -> (String, Vec<Value>) {
+pub(super) fn conditions(source: &Source, filter: &Filter, after: &str) -> (String, Vec<Value>) {
     let mut sql = String::from("o.scope = ?");
     let mut values = vec![Value::from(source.scope.id)];
     if !after.is_empty() {

@@ -382,7 +382,7 @@ impl Inner {
         self.read_within(Some(self.options.query_timeout), work)
     }
 
-    fn read_within<T>(
+    pub(crate) fn read_within<T>(
         &self,
         limit: Option<Duration>,
         work: impl FnOnce(&Connection) -> Result<T>,

@@ -206,7 +206,7 @@ impl ScopeSpec {
     }
 }
 
-pub(super) fn cluster(db: &Connection) -> Result<Option<Cluster>> {
+pub(crate) fn cluster(db: &Connection) -> Result<Option<Cluster>> {
     let text: Option<String> =
         db.query_row("SELECT cluster FROM meta WHERE id = 1", [], |row| row.get(0))?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| Error::Corrupt(error.to_string())))
