@@ -13,7 +13,9 @@ use crate::feed::json::{Cursor, Read, Text};
 use crate::object::capped;
 
 /// A typed value taken from an object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum FieldValue {
     /// A string that is not empty (an empty one is no value: a field selector cannot tell them
     /// apart), cut at [`crate::object::MAX_INDEXED_TEXT_BYTES`].
@@ -42,7 +44,7 @@ impl FieldValue {
 struct Field {
     label: String,
     /// Other names the server accepts for it.
-    aliases: &'static [&'static str],
+    aliases: Vec<String>,
     /// What the server compares with when the object has no value.
     default: Option<FieldValue>,
 }
@@ -70,9 +72,44 @@ impl Node {
         }
     }
 
+    fn collect(&self, path: &str, each: &mut impl FnMut(u16, u8, &str)) {
+        for (name, child) in &self.children {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            child.sources.iter().for_each(|(index, rank)| each(*index, *rank, &path));
+            child.collect(&path, each);
+        }
+    }
+
     fn child(&self, key: Text<'_>) -> Option<&Self> {
         self.children.iter().find(|(name, _)| key.is(name.as_bytes())).map(|(_, node)| node)
     }
+}
+
+/// Where a definition comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The catalogue of this release.
+    BuiltIn,
+    /// The resource's `CustomResourceDefinition`.
+    Crd,
+    /// `Store::index`.
+    User,
+}
+
+/// What a field is: recorded in the file as JSON.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct FieldDef {
+    /// `status.phase`
+    pub name: String,
+    /// Other names for it.
+    pub aliases: Vec<String>,
+    /// Where the value is in the served JSON; later paths stand in for an empty earlier one.
+    pub paths: Vec<String>,
+    /// The server's, for a missing value.
+    pub default: Option<FieldValue>,
+    /// Whose it is.
+    pub source: Source,
 }
 
 /// The fields of one kind that a Kubernetes field selector may name, besides `metadata.name` and
@@ -94,6 +131,39 @@ impl FieldSet {
         set
     }
 
+    /// These fields, in this order.
+    #[must_use]
+    pub fn new(definitions: Vec<FieldDef>) -> Self {
+        let mut set = Self::default();
+        for FieldDef { name, aliases, paths, default, .. } in definitions {
+            set.add(&name, &aliases, default, &paths);
+        }
+        set
+    }
+
+    /// The definitions of all fields, by position.
+    #[must_use]
+    pub fn definitions(&self, source: Source) -> Vec<FieldDef> {
+        let mut found: Vec<FieldDef> = self
+            .fields
+            .iter()
+            .map(|field| FieldDef {
+                name: field.label.clone(),
+                aliases: field.aliases.clone(),
+                paths: Vec::new(),
+                default: field.default.clone(),
+                source,
+            })
+            .collect();
+        let mut paths = Vec::new();
+        self.root.collect("", &mut |index, rank, path| paths.push((index, rank, path.to_owned())));
+        paths.sort();
+        for (index, _, path) in paths {
+            found[usize::from(index)].paths.push(path);
+        }
+        found
+    }
+
     /// The fields of a custom resource: `spec.versions[].selectableFields[].jsonPath` of its
     /// definition.
     ///
@@ -107,7 +177,7 @@ impl FieldSet {
         for path in paths {
             let path = path.as_ref().trim_start_matches('.');
             if set.index_of(path).is_none() {
-                set.add(path, &[], None, &[path]);
+                set.add(path, &[] as &[&str], None, &[path]);
             }
         }
         set
@@ -116,15 +186,16 @@ impl FieldSet {
     fn add(
         &mut self,
         label: &str,
-        aliases: &'static [&'static str],
+        aliases: &[impl ToString],
         default: Option<FieldValue>,
-        paths: &[&str],
+        paths: &[impl AsRef<str>],
     ) {
         // Kubernetes allows 8 selectable fields, the largest built-in kind has 11.
         let Ok(index) = u16::try_from(self.fields.len()) else { return };
+        let aliases = aliases.iter().map(ToString::to_string).collect();
         self.fields.push(Field { label: label.to_owned(), aliases, default });
         for (rank, path) in (0..).zip(paths) {
-            self.root.insert(path, (index, rank));
+            self.root.insert(path.as_ref(), (index, rank));
         }
     }
 
@@ -150,7 +221,9 @@ impl FieldSet {
     /// pods) are understood.
     #[must_use]
     pub fn index_of(&self, label: &str) -> Option<u16> {
-        let is = |field: &Field| field.label == label || field.aliases.contains(&label);
+        let is = |field: &Field| {
+            field.label == label || field.aliases.iter().any(|alias| alias == label)
+        };
         self.fields.iter().position(is).and_then(|index| u16::try_from(index).ok())
     }
 

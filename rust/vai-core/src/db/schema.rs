@@ -17,7 +17,9 @@ PRAGMA encoding = 'UTF-8';
 pub(super) const SCHEMA: &str = "
 -- One row: where the history stands, and whose copy the file is. `clean` is 0 while a writer has it
 -- open: a writer that finds 0 starts a new epoch. `purging` is 1 from the deletion of Secrets' values
--- until the file is written anew and the WAL emptied, which still have them.
+-- until the file is written anew and the WAL emptied, which still have them. `catalogue` is raised
+-- in every transaction that changes a field's definition or makes one ready: what readers remember
+-- of the fields holds while it stands.
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     file_id TEXT NOT NULL,
@@ -26,6 +28,7 @@ CREATE TABLE meta (
     clean INTEGER NOT NULL,
     purging INTEGER NOT NULL DEFAULT 0,
     next_id INTEGER NOT NULL,
+    catalogue INTEGER NOT NULL DEFAULT 0,
     cluster TEXT
 ) STRICT;
 
@@ -33,7 +36,7 @@ CREATE TABLE meta (
 CREATE TABLE epoch (epoch INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) STRICT;
 
 -- What discovery says; `rank` is its order of preference. Up to `floor` the history is not whole:
--- a scope was forgotten then, with its history.
+-- a scope was forgotten then, with its history. `edition` counts the changes of its fields.
 CREATE TABLE resource (
     id INTEGER PRIMARY KEY,
     grp TEXT NOT NULL,
@@ -41,6 +44,7 @@ CREATE TABLE resource (
     served INTEGER NOT NULL,
     rank INTEGER NOT NULL,
     floor INTEGER NOT NULL DEFAULT 0,
+    edition INTEGER NOT NULL DEFAULT 0,
     info TEXT NOT NULL,
     UNIQUE (grp, plural)
 ) STRICT;
@@ -71,6 +75,7 @@ CREATE TABLE scope (
 
 -- key = namespace || '/' || name, BINARY collation: etcd's order, the default on every surface.
 -- `derived` is a hash of labels, fields and owners: where it did not change, their rows stand.
+-- `edition` says of which fields the object has rows: of all whose `since` is not later.
 CREATE TABLE object (
     id INTEGER PRIMARY KEY,
     scope INTEGER NOT NULL,
@@ -82,6 +87,7 @@ CREATE TABLE object (
     seq INTEGER NOT NULL,
     flags INTEGER NOT NULL,
     derived INTEGER NOT NULL,
+    edition INTEGER NOT NULL,
     size INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX object_scope_key ON object (scope, key);
@@ -111,21 +117,36 @@ CREATE TABLE free (
     uid TEXT NOT NULL
 ) STRICT;
 
--- What terms and order entries are about: a label key (kind 0) or a field (kind 1) of a resource.
+-- What terms and order entries are about: a label key (kind 0) or a field (kind 1) of a resource,
+-- whose `definition` is JSON, there since an edition of the resource. A definition that changes is a
+-- new field; the old one is renamed and becomes kind 2 until its rows are deleted, in small steps.
+-- AUTOINCREMENT: what readers remember of a field is never of another one.
 CREATE TABLE field (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     resource INTEGER NOT NULL,
     kind INTEGER NOT NULL,
     name TEXT NOT NULL,
+    since INTEGER NOT NULL DEFAULT 0,
+    source TEXT,
+    definition TEXT,
     UNIQUE (resource, kind, name)
 ) STRICT;
+-- Of fields of kind 1. Until it is ready, objects up to `position` have their rows; of those above,
+-- those that were written since have them too (`object.edition`). Label keys are always complete.
 CREATE TABLE field_state (
     field INTEGER PRIMARY KEY,
     ready INTEGER NOT NULL,
     position INTEGER NOT NULL
 ) STRICT;
+-- Values that do not parse as the type of their field: they count as missing, and are reported.
+CREATE TABLE invalid (
+    field INTEGER NOT NULL,
+    object INTEGER NOT NULL,
+    found INTEGER NOT NULL,
+    PRIMARY KEY (field, object)
+) STRICT, WITHOUT ROWID;
 
--- Membership: labels and many-valued fields.
+-- Membership: labels.
 CREATE TABLE term (
     field INTEGER NOT NULL,
     value TEXT NOT NULL,
@@ -133,7 +154,7 @@ CREATE TABLE term (
     PRIMARY KEY (field, value, object)
 ) STRICT, WITHOUT ROWID;
 
--- Order and ranges: typed single-valued fields.
+-- Typed fields, single- and many-valued: order, ranges, membership.
 CREATE TABLE ord (
     field INTEGER NOT NULL,
     value ANY NOT NULL,

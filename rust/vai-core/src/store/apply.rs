@@ -1,19 +1,17 @@
 //! Object rows and their derived rows, inside the writer's transaction.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::prepare::{Derived, Prepared};
+use super::definitions::Known;
+use super::prepare::{Derived, OrdValue, Prepared};
 use super::state::State;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use crate::feed::json::Cursor;
-use crate::field::FieldSet;
-use crate::object::{Scan, Wanted};
 use crate::redact::Redaction;
 use crate::rv;
 
@@ -75,8 +73,6 @@ pub(crate) struct Writer<'a> {
     pub(crate) db: &'a Connection,
     pub(crate) state: &'a mut State,
     pub(crate) codec: &'a Codec,
-    /// Fields of each resource, for reading the derived rows of an old body.
-    pub(crate) fields: &'a HashMap<i64, Arc<FieldSet>>,
     pub(crate) now_ms: i64,
 }
 
@@ -86,13 +82,15 @@ struct Existing {
     rv: String,
     seq: i64,
     derived: i64,
+    edition: i64,
     size: i64,
 }
 
 impl Writer<'_> {
     fn existing(&self, scope: i64, key: &str) -> Result<Option<Existing>> {
         let mut statement = self.db.prepare_cached(
-            "SELECT id, uid, rv, seq, derived, size FROM object WHERE scope = ?1 AND key = ?2",
+            "SELECT id, uid, rv, seq, derived, edition, size FROM object
+             WHERE scope = ?1 AND key = ?2",
         )?;
         let found = statement.query_row(params![scope, key], |row| {
             Ok(Existing {
@@ -101,7 +99,8 @@ impl Writer<'_> {
                 rv: row.get(2)?,
                 seq: row.get(3)?,
                 derived: row.get(4)?,
-                size: row.get(5)?,
+                edition: row.get(5)?,
+                size: row.get(6)?,
             })
         });
         Ok(found.optional()?)
@@ -164,11 +163,13 @@ impl Writer<'_> {
             Redaction::None => 0,
             Redaction::Metadata => FLAG_REDACTED,
         };
+        let known = self.state.known(resource);
+        let (derived, hash) = self.derived_by(&known, row)?;
         self.db
             .prepare_cached(
                 "INSERT INTO object (id, scope, resource, key, uid, rv, created, seq, flags,
-                                     derived, size)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                     derived, edition, size)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 id,
@@ -180,10 +181,11 @@ impl Writer<'_> {
                 row.created_s,
                 seq,
                 flags,
-                row.derived_hash,
+                hash,
+                known.edition,
                 size
             ])?;
-        self.add_derived(resource, id, &row.derived)?;
+        self.change_derived(resource, &known, id, &Derived::default(), &derived)?;
         self.set_cells(id, row.cells.as_deref())?;
         Ok(id)
     }
@@ -196,9 +198,11 @@ impl Writer<'_> {
         origin: Origin,
     ) -> Result<i64> {
         let resource = self.state.scope(scope)?.resource;
-        if old.derived != row.derived_hash {
-            let before = self.derived_of(resource, old.seq)?;
-            self.change_derived(resource, old.id, &before, &row.derived)?;
+        let known = self.state.known(resource);
+        let (derived, hash) = self.derived_by(&known, row)?;
+        if old.derived != hash || old.edition != known.edition {
+            let before = self.rows_of(&known, old)?;
+            self.change_derived(resource, &known, old.id, &before, &derived)?;
         }
         let seq = self.log(scope, old.id, Op::Update, Some(old.seq), &row.rv, &row.body, origin)?;
         let size = bytes(&row.body);
@@ -207,9 +211,10 @@ impl Writer<'_> {
         state.history_bytes += old.size;
         self.db
             .prepare_cached(
-                "UPDATE object SET rv = ?2, seq = ?3, derived = ?4, size = ?5 WHERE id = ?1",
+                "UPDATE object SET rv = ?2, seq = ?3, derived = ?4, edition = ?5, size = ?6
+                 WHERE id = ?1",
             )?
-            .execute(params![old.id, row.rv, seq, row.derived_hash, size])?;
+            .execute(params![old.id, row.rv, seq, hash, known.edition, size])?;
         self.set_cells(old.id, row.cells.as_deref())?;
         Ok(old.id)
     }
@@ -240,8 +245,9 @@ impl Writer<'_> {
         origin: Origin,
     ) -> Result<()> {
         let resource = self.state.scope(scope)?.resource;
-        let before = self.derived_of(resource, old.seq)?;
-        self.change_derived(resource, old.id, &before, &Derived::default())?;
+        let known = self.state.known(resource);
+        let before = self.rows_of(&known, old)?;
+        self.change_derived(resource, &known, old.id, &before, &Derived::default())?;
         let stored;
         let (rv, body) = if let Some(last) = last {
             (last.rv.as_str(), last.body.as_slice())
@@ -304,56 +310,99 @@ impl Writer<'_> {
     }
 
     /// Labels, fields and owners of a stored version, taken from its body again.
-    fn derived_of(&self, resource: i64, seq: i64) -> Result<Derived> {
+    pub(crate) fn derived_of(&self, known: &Known, seq: i64) -> Result<Derived> {
         let json = self.codec.decode(&self.body(seq)?)?;
-        let empty = Arc::new(FieldSet::default());
-        let set = self.fields.get(&resource).unwrap_or(&empty);
-        let mut scan = Scan::default();
-        scan.object(&mut Cursor::new(&json), Wanted { fields: set, redact: Redaction::None })
-            .map_err(|_| Error::Corrupt(format!("stored version {seq} is not JSON")))?;
-        Ok(Derived::of(scan.labels, scan.fields, scan.owners, set))
+        let (derived, _) = Derived::of_body(&json, &known.set)
+            .ok_or_else(|| Error::Corrupt(format!("stored version {seq} is not JSON")))?;
+        Ok(derived)
     }
 
-    fn add_derived(&mut self, resource: i64, id: i64, derived: &Derived) -> Result<()> {
-        self.change_derived(resource, id, &Derived::default(), derived)
+    /// The rows that a stored object has: fields that came after it was written last, and that it
+    /// was not yet brought up to, have none.
+    fn rows_of(&self, known: &Known, object: &Existing) -> Result<Derived> {
+        let mut derived = self.derived_of(known, object.seq)?;
+        derived.retain_fields(|index| known.has(index, object.edition));
+        Ok(derived)
+    }
+
+    /// What is derived of a row by today's fields, and its hash. A feed that began before they
+    /// changed, or a list that was staged before, took others.
+    fn derived_by<'r>(&self, known: &Known, row: &'r Prepared) -> Result<(Cow<'r, Derived>, i64)> {
+        if row.edition == known.edition {
+            return Ok((Cow::Borrowed(&row.derived), row.derived_hash));
+        }
+        let json = self.codec.decode(&row.body)?;
+        let (derived, _) = Derived::of_body(&json, &known.set)
+            .ok_or_else(|| Error::Corrupt(format!("the body of {} is not JSON", row.key)))?;
+        let hash = derived.hash();
+        Ok((Cow::Owned(derived), hash))
     }
 
     fn change_derived(
         &mut self,
         resource: i64,
+        known: &Known,
         id: i64,
         old: &Derived,
         new: &Derived,
     ) -> Result<()> {
         for (name, value) in without(&old.labels, &new.labels) {
-            let field = self.state.field_id(self.db, resource, false, name)?;
+            let field = self.state.label_id(self.db, resource, name)?;
             self.db
                 .prepare_cached("DELETE FROM term WHERE field = ?1 AND value = ?2 AND object = ?3")?
                 .execute(params![field, value, id])?;
         }
         for (name, value) in without(&new.labels, &old.labels) {
-            let field = self.state.field_id(self.db, resource, false, name)?;
+            let field = self.state.label_id(self.db, resource, name)?;
             self.db
                 .prepare_cached(
                     "INSERT OR IGNORE INTO term (field, value, object) VALUES (?1, ?2, ?3)",
                 )?
                 .execute(params![field, value, id])?;
         }
-        for (name, value) in without(&old.fields, &new.fields) {
-            let field = self.state.field_id(self.db, resource, true, name)?;
+        for (index, value) in without(&old.fields, &new.fields) {
             self.db
                 .prepare_cached("DELETE FROM ord WHERE field = ?1 AND value = ?2 AND object = ?3")?
-                .execute(params![field, value, id])?;
+                .execute(params![known.id(*index), value, id])?;
         }
-        for (name, value) in without(&new.fields, &old.fields) {
-            let field = self.state.field_id(self.db, resource, true, name)?;
+        for (index, _) in without(&old.invalid, &new.invalid) {
+            self.db
+                .prepare_cached("DELETE FROM invalid WHERE field = ?1 AND object = ?2")?
+                .execute(params![known.id(*index), id])?;
+        }
+        self.add_fields(known, id, without(&new.fields, &old.fields))?;
+        self.add_invalid(known, id, without(&new.invalid, &old.invalid))?;
+        self.change_owners(id, old, new)
+    }
+
+    pub(crate) fn add_fields<'v>(
+        &self,
+        known: &Known,
+        id: i64,
+        values: impl IntoIterator<Item = &'v (u16, OrdValue)>,
+    ) -> Result<()> {
+        for (index, value) in values {
             self.db
                 .prepare_cached(
                     "INSERT OR IGNORE INTO ord (field, value, object) VALUES (?1, ?2, ?3)",
                 )?
-                .execute(params![field, value, id])?;
+                .execute(params![known.id(*index), value, id])?;
         }
-        self.change_owners(id, old, new)
+        Ok(())
+    }
+
+    pub(crate) fn add_invalid<'v>(
+        &self,
+        known: &Known,
+        id: i64,
+        found: impl IntoIterator<Item = &'v (u16, u32)>,
+    ) -> Result<()> {
+        for (index, found) in found {
+            self.db
+                .prepare_cached("INSERT INTO invalid (field, object, found) VALUES (?1, ?2, ?3)")?
+                .execute(params![known.id(*index), id, found])?;
+        }
+        Ok(())
     }
 
     fn change_owners(&self, id: i64, old: &Derived, new: &Derived) -> Result<()> {

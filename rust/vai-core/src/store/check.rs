@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::definitions::{self, Known};
 use super::prepare::{Derived, OrdValue};
 use super::state::State;
-use super::{Inner, Store, scopes};
+use super::{Inner, Store, build};
 use crate::error::Result;
-use crate::feed::json::Cursor;
-use crate::field::FieldSet;
-use crate::object::{Scan, Wanted};
-use crate::redact::Redaction;
 
 /// A check reads everything once; a file of a million objects takes about a minute.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -85,9 +82,26 @@ const NEVER: &[(&str, &str)] = &[
     ("a staged row of no scope", "SELECT key FROM stage WHERE scope NOT IN (SELECT id FROM scope)"),
     (
         "a term of another resource's field",
-        "SELECT t.object FROM (SELECT field, object FROM term UNION ALL SELECT field, object FROM ord) t
+        "SELECT t.object FROM (SELECT field, object FROM term UNION ALL SELECT field, object FROM ord
+                               UNION ALL SELECT field, object FROM invalid) t
          LEFT JOIN field f ON f.id = t.field LEFT JOIN object o ON o.id = t.object
-         WHERE f.id IS NULL OR o.id IS NULL OR f.resource <> o.resource",
+         WHERE f.id IS NULL OR f.kind <> 2 AND (o.id IS NULL OR f.resource <> o.resource)",
+    ),
+    (
+        "an object of an edition that its resource has not reached",
+        "SELECT o.key FROM object o JOIN resource r ON r.id = o.resource WHERE o.edition > r.edition",
+    ),
+    (
+        "a field that is ready, or built up to there, though an object lacks its rows",
+        "SELECT f.name FROM field f JOIN field_state s ON s.field = f.id
+         JOIN object o ON o.resource = f.resource
+         WHERE f.kind = 1 AND o.edition < f.since AND (s.ready OR o.id <= s.position)",
+    ),
+    (
+        "a field without a state, or a state without a field",
+        "SELECT id FROM field WHERE kind = 1 AND id NOT IN (SELECT field FROM field_state)
+         UNION ALL
+         SELECT field FROM field_state WHERE field NOT IN (SELECT id FROM field WHERE kind = 1)",
     ),
     (
         "two running segments of a scope",
@@ -132,6 +146,24 @@ impl Store {
 }
 
 impl Store {
+    /// Pauses the building of fields, for tests; whether there is something to build.
+    #[doc(hidden)]
+    pub fn pause_builds(&self, paused: bool) -> Result<bool> {
+        self.inner.writer()?.call(move |writer| {
+            writer.state.builds_paused = paused;
+            Ok(writer.state.pending)
+        })
+    }
+
+    /// One step of a paused build, over at most so many objects; whether there is more to do.
+    #[doc(hidden)]
+    pub fn build_step(&self, objects: i64) -> Result<bool> {
+        self.inner.writer()?.call(move |writer| {
+            build::step(writer, objects)?;
+            Ok(writer.state.pending)
+        })
+    }
+
     /// A full disk, for tests: the file may not grow beyond so many pages; 0 lifts the limit.
     #[doc(hidden)]
     pub fn limit_pages(&self, pages: u32) -> Result<()> {
@@ -168,26 +200,31 @@ type Row<V> = (i64, V, i64);
 
 /// The rows that objects are found by, as they are; what bodies explain is taken away.
 struct Derivations {
-    fields: HashMap<(i64, bool, String), i64>,
+    labels: HashMap<(i64, String), i64>,
     terms: HashSet<Row<String>>,
     ords: HashSet<Row<OrdValue>>,
+    /// (field, values found, object)
+    invalid: HashSet<Row<u32>>,
     owners: HashSet<(String, i64, String, String, bool)>,
 }
 
 impl Derivations {
     fn load(db: &Connection) -> Result<Self> {
-        let mut fields = HashMap::new();
-        let mut statement = db.prepare("SELECT resource, kind, name, id FROM field")?;
+        let mut labels = HashMap::new();
+        let mut statement = db.prepare("SELECT resource, name, id FROM field WHERE kind = 0")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            fields.insert((row.get(0)?, row.get(1)?, row.get(2)?), row.get(3)?);
+            labels.insert((row.get(0)?, row.get(1)?), row.get(2)?);
         }
         let mut statement = db.prepare("SELECT field, value, object FROM term")?;
         let terms = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut ords = HashSet::new();
-        let mut statement = db.prepare("SELECT field, value, object FROM ord")?;
+        let mut statement = db.prepare(
+            "SELECT field, value, object FROM ord
+             WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
+        )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let value = match row.get(1)? {
@@ -197,31 +234,45 @@ impl Derivations {
             };
             ords.insert((row.get(0)?, value, row.get(2)?));
         }
+        let mut statement = db.prepare(
+            "SELECT field, found, object FROM invalid
+             WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
+        )?;
+        let invalid = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
         let mut statement = db.prepare("SELECT uid, object, kind, name, controller FROM owner")?;
         let owners = statement
             .query_map([], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(Self { fields, terms, ords, owners })
+        Ok(Self { labels, terms, ords, invalid, owners })
     }
 
     /// Takes away the rows that this object must have; returns those that it lacks.
-    fn explain(&mut self, resource: i64, id: i64, derived: &Derived) -> Vec<String> {
+    fn explain(&mut self, resource: i64, known: &Known, id: i64, derived: &Derived) -> Vec<String> {
         let mut lacking = Vec::new();
         let mut labels = HashSet::new();
         for (name, value) in &derived.labels {
-            let field = self.fields.get(&(resource, false, name.clone())).copied();
+            let field = self.labels.get(&(resource, name.clone())).copied();
             let row = field.map(|field| (field, value.clone(), id));
             if labels.insert(name) && !row.is_some_and(|row| self.terms.remove(&row)) {
                 lacking.push(format!("the term {name}={value}"));
             }
         }
-        for (name, value) in &derived.fields {
-            let field = self.fields.get(&(resource, true, name.clone())).copied();
-            let row = field.map(|field| (field, value.clone(), id));
-            if !row.is_some_and(|row| self.ords.remove(&row)) {
-                lacking.push(format!("the order entry {name}={value:?}"));
+        let mut fields = HashSet::new();
+        for (index, value) in &derived.fields {
+            let row = known.id(*index).map(|field| (field, value.clone(), id));
+            if fields.insert((index, value)) && !row.is_some_and(|row| self.ords.remove(&row)) {
+                let name = known.set.label(*index);
+                lacking.push(format!("the order entry {name:?}={value:?}"));
+            }
+        }
+        for (index, found) in &derived.invalid {
+            let row = known.id(*index).map(|field| (field, *found, id));
+            if !row.is_some_and(|row| self.invalid.remove(&row)) {
+                lacking.push(format!("{found} invalid values of {:?}", known.set.label(*index)));
             }
         }
         // Of several references to one owner the last one counts.
@@ -238,21 +289,21 @@ impl Derivations {
     fn unexplained(self) -> Vec<String> {
         let terms = self.terms.into_iter().map(|row| format!("a term of no body: {row:?}"));
         let ords = self.ords.into_iter().map(|row| format!("an order entry of no body: {row:?}"));
+        let invalid =
+            self.invalid.into_iter().map(|row| format!("an invalid value of no body: {row:?}"));
         let owners = self.owners.into_iter().map(|row| format!("an owner of no body: {row:?}"));
-        terms.chain(ords).chain(owners).collect()
+        terms.chain(ords).chain(invalid).chain(owners).collect()
     }
 }
 
 /// Every stored body decompresses; what is known of an object is what its current body says.
 fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
-    let sets: HashMap<i64, Arc<FieldSet>> = scopes::resources(db)?
-        .into_iter()
-        .map(|(id, resource)| (id, Arc::new(resource.fields())))
-        .collect();
+    let fields = definitions::load(db)?;
     let mut rows_of = Derivations::load(db)?;
     let mut wrong = Vec::new();
     let mut statement = db.prepare(
-        "SELECT v.seq, v.body, o.id, o.resource, o.key, o.uid, o.rv, o.derived
+        "SELECT v.seq, v.body, o.id, o.resource, o.key, o.uid, o.rv, o.derived,
+                o.edition
          FROM version v LEFT JOIN object o ON o.seq = v.seq",
     )?;
     let mut rows = statement.query([])?;
@@ -267,24 +318,22 @@ fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
         };
         let Some(id) = row.get::<_, Option<i64>>(2)? else { continue };
         let (resource, key): (i64, String) = (row.get(3)?, row.get(4)?);
-        let empty = Arc::default();
-        let set = sets.get(&resource).unwrap_or(&empty);
-        let mut scan = Scan::default();
-        let wanted = Wanted { fields: set, redact: Redaction::None };
-        if scan.object(&mut Cursor::new(&json), wanted).is_err() {
+        let known = fields.get(&resource).map_or_else(Arc::default, Arc::clone);
+        let Some((mut derived, mut scan)) = Derived::of_body(&json, &known.set) else {
             wrong.push(format!("version {seq} of {key} is not JSON"));
             continue;
-        }
+        };
         let told = (scan.key(), scan.uid.take(), scan.resource_version.take());
-        let known = (Some(key.clone()), Some(row.get(5)?), Some(row.get(6)?));
-        if told != known {
-            wrong.push(format!("object {id} is {known:?}, its body says {told:?}"));
+        let stored = (Some(key.clone()), Some(row.get(5)?), Some(row.get(6)?));
+        if told != stored {
+            wrong.push(format!("object {id} is {stored:?}, its body says {told:?}"));
         }
-        let derived = Derived::of(scan.labels, scan.fields, scan.owners, set);
-        if derived.hash() != row.get::<_, i64>(7)? {
+        let edition: i64 = row.get(8)?;
+        if edition == known.edition && derived.hash() != row.get::<_, i64>(7)? {
             wrong.push(format!("{key}: the hash of what is derived is not that of its body"));
         }
-        for what in rows_of.explain(resource, id, &derived) {
+        derived.retain_fields(|index| known.has(index, edition));
+        for what in rows_of.explain(resource, &known, id, &derived) {
             wrong.push(format!("{key} (object {id}) lacks {what}"));
         }
     }

@@ -148,6 +148,8 @@ struct Worker {
     deliver: Deliver,
     /// The page that is being taken apart, counted from 1.
     page: u64,
+    /// Of the fields that the page's feed takes.
+    edition: i64,
     feed: Option<ListFeed>,
     batch: Batch,
 }
@@ -178,15 +180,21 @@ impl Worker {
             waiting: (!sensitive && !codec.has_own(resource)).then(Vec::new),
             waiting_bytes: 0,
         };
-        Self { inner, resource, options, deliver, page: 0, feed: None, batch }
+        Self { inner, resource, options, deliver, page: 0, edition: 0, feed: None, batch }
     }
 
     fn take(&mut self, step: Step, desk: &Desk) -> Result<()> {
         match step {
             Step::Begin { gzip } => {
-                let options = FeedOptions { gzip, ..self.options.clone() };
+                // Items that wait for a dictionary were taken apart by the fields of an edition,
+                // which then is that of all that wait.
+                if self.batch.waiting.as_ref().is_none_or(Vec::is_empty) {
+                    let known = self.inner.known(self.resource);
+                    self.edition = known.edition;
+                    self.options.fields = Arc::clone(&known.set);
+                }
                 self.page += 1;
-                self.feed = Some(ListFeed::new(&options));
+                self.feed = Some(ListFeed::new(&FeedOptions { gzip, ..self.options.clone() }));
                 Ok(())
             }
             Step::Chunk(bytes) => self.chunk(&bytes, desk),
@@ -239,7 +247,7 @@ impl Worker {
     }
 
     fn prepare(&mut self, item: Item) -> Result<()> {
-        let row = prepare(item, &self.options.fields, &mut self.batch.encoder)?;
+        let row = prepare(item, self.edition, &mut self.batch.encoder)?;
         self.batch.bytes += row.memory_bytes();
         self.batch.rows.push(row);
         if self.batch.rows.len() >= BATCH_OBJECTS || self.batch.bytes >= BATCH_BYTES {

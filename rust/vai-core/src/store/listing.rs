@@ -80,7 +80,7 @@ impl Listing {
         })?;
         // Whatever an earlier stream lost, the list finds.
         inner.shared.trust(scope);
-        let (resource, options) = inner.feed_options(scope)?;
+        let (resource, _, options) = inner.feed_options(scope)?;
         let session = Arc::default();
         let deliver = deliver(Arc::clone(&inner), scope, number, first, Arc::clone(&session));
         let intake = Intake::spawn(Arc::clone(&inner), resource, options, sensitive, deliver)?;

@@ -1,8 +1,10 @@
 //! A cluster file, open: one writer, any number of readers.
 
 mod apply;
+mod build;
 mod check;
 mod checkpointer;
+pub(crate) mod definitions;
 mod freshness;
 mod intake;
 mod listing;
@@ -15,7 +17,6 @@ mod status;
 mod watching;
 mod writer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ use rusqlite::{Connection, params};
 
 pub use self::apply::Op;
 pub(crate) use self::apply::{FLAG_REDACTED, FLAG_RELIST};
+pub use self::definitions::FieldState;
 pub use self::freshness::{Freshness, State as ScopeState};
 pub use self::listing::{Listing, Plan, Published};
 pub use self::scopes::{Cluster, Resource, ScopeRow, ScopeSpec};
@@ -33,6 +35,7 @@ pub use self::status::{ScopeStatus, Stats};
 pub use self::watching::{Progress, Watching};
 
 use self::checkpointer::Checkpointer;
+use self::definitions::Known;
 use self::shared::Shared;
 use self::writer::{Fields, Job, Setup, WriterHandle};
 use crate::codec::{self, Codec};
@@ -81,6 +84,7 @@ pub(crate) struct Inner {
     pub(crate) pool: ReaderPool,
     shared: Arc<Shared>,
     fields: Fields,
+    field_cache: definitions::FieldCache,
     writer: Option<WriterHandle>,
     handle: Mutex<Option<lock::Handle>>,
     closed: AtomicBool,
@@ -176,7 +180,6 @@ impl Store {
     /// values that other scopes of the same namespaces kept, from the WAL too.
     pub fn ensure_scope(&self, spec: ScopeSpec) -> Result<i64> {
         let found = self.inner.writer()?.call(move |writer| scopes::ensure(writer, &spec))?;
-        self.inner.fields.write().insert(found.resource, found.fields);
         for scope in &found.purged {
             self.inner.shared.drop_scope(*scope);
         }
@@ -472,22 +475,27 @@ impl Inner {
         })
     }
 
-    /// The resource of a scope, and how its responses are read.
-    fn feed_options(&self, scope: i64) -> Result<(i64, FeedOptions)> {
+    /// The resource of a scope, the edition of its fields, and how its responses are read.
+    fn feed_options(&self, scope: i64) -> Result<(i64, i64, FeedOptions)> {
         let rows = self.read(|db| scopes::scopes(db, None))?;
         let row =
             rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
-        let fields = Arc::new(row.info.fields());
-        self.fields.write().insert(row.resource, Arc::clone(&fields));
+        let known = self.known(row.resource);
         let options = FeedOptions {
             gzip: false,
             api_version: row.info.api_version(),
             kind: row.info.kind,
             redact: row.redaction,
-            fields,
+            fields: Arc::clone(&known.set),
             max_object_bytes: MAX_OBJECT_BYTES,
         };
-        Ok((row.resource, options))
+        Ok((row.resource, known.edition, options))
+    }
+
+    /// The fields that the last commit left a resource with; a batch that was taken apart by others
+    /// is taken apart again by the writer.
+    fn known(&self, resource: i64) -> Arc<Known> {
+        self.fields.read().get(&resource).map_or_else(Arc::default, Arc::clone)
     }
 
     /// For readers of another process's commits.
@@ -542,13 +550,18 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     let mut connection = db::open_writer(&files, open_here)?;
     begin_epoch(&mut connection)?;
     connection.execute("DELETE FROM stage", [])?;
-    let state = state::State::load(&connection)?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // This release's catalogue may be another one than that of the file.
+    definitions::sync_kept(&transaction)?;
+    transaction.commit()?;
+    let mut state = state::State::load(&connection)?;
     let shared = Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
     shared.committed(state.epoch, state.seq);
     shared.attach(LiveFile::create(&files.live)?)?;
     handle.told()?;
     let fields = Fields::default();
-    *fields.write() = known_fields(&connection)?;
+    *fields.write() = state.take_changed_fields().unwrap_or_default();
     let age_ms = i64::try_from(options.history_age.as_millis()).unwrap_or(i64::MAX);
     let writer = WriterHandle::spawn(Setup {
         connection,
@@ -593,6 +606,7 @@ fn inner(
         pool: ReaderPool::new(),
         shared,
         fields,
+        field_cache: definitions::FieldCache::default(),
         writer,
         handle: Mutex::new(Some(handle)),
         closed: AtomicBool::new(false),
@@ -634,11 +648,6 @@ fn add_dictionaries(db: &Connection, codec: &Codec) -> Result<()> {
         codec.use_for(row.get(0)?, codec::dictionary_id(&bytes)?);
     }
     Ok(())
-}
-
-fn known_fields(db: &Connection) -> Result<HashMap<i64, Arc<crate::field::FieldSet>>> {
-    let found = scopes::resources(db)?;
-    Ok(found.into_iter().map(|(id, resource)| (id, Arc::new(resource.fields()))).collect())
 }
 
 pub(crate) fn position(db: &Connection) -> Result<(i64, i64)> {

@@ -1,22 +1,25 @@
 //! From an object of the feed to a row ready to insert: compressed and hashed on the thread that
 //! read the bytes, so that the writer's thread only writes.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::codec::Encoder;
 use crate::error::Result;
 use crate::feed::Item;
+use crate::feed::json::Cursor;
 use crate::field::{FieldSet, FieldValue};
-use crate::object::Owner;
+use crate::object::{Owner, Scan, Wanted};
+use crate::redact::Redaction;
 
 /// What is looked up by: rows of `term`, `ord` and `owner`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Derived {
     pub(crate) labels: Vec<(String, String)>,
-    pub(crate) fields: Vec<(String, OrdValue)>,
+    /// (position in the set of fields, value)
+    pub(crate) fields: Vec<(u16, OrdValue)>,
+    /// (position in the set of fields, values that do not parse as its type)
+    pub(crate) invalid: Vec<(u16, u32)>,
     pub(crate) owners: Vec<(String, String, String, bool)>,
 }
 
@@ -36,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) created_s: Option<i64>,
     pub(crate) derived: Derived,
     pub(crate) derived_hash: i64,
+    /// Of the fields that `derived` was taken by.
+    pub(crate) edition: i64,
     pub(crate) cells: Option<Vec<u8>>,
     /// Compressed; staged in a column of its own.
     #[serde(skip)]
@@ -47,15 +52,13 @@ impl Prepared {
     pub(crate) fn memory_bytes(&self) -> usize {
         /// A `String` with its allocation, beyond its text.
         const TEXT: usize = 40;
-        let Derived { labels, fields, owners } = &self.derived;
+        let Derived { labels, fields, owners, .. } = &self.derived;
         let labels_bytes: usize = labels.iter().map(|(key, value)| key.len() + value.len()).sum();
         let fields_bytes: usize = fields
             .iter()
-            .map(|(name, value)| {
-                name.len() + if let OrdValue::Text(text) = value { text.len() } else { 0 }
-            })
+            .map(|(_, value)| if let OrdValue::Text(text) = value { text.len() } else { 0 })
             .sum();
-        let texts = 2 * (labels.len() + fields.len()) + 4 * owners.len();
+        let texts = 2 * labels.len() + fields.len() + 4 * owners.len();
         let cells = self.cells.as_ref().map_or(0, Vec::len);
         size_of::<Self>() + self.body.len() + cells + labels_bytes + fields_bytes + texts * TEXT
     }
@@ -65,15 +68,29 @@ impl Derived {
     pub(crate) fn of(
         labels: Vec<(String, String)>,
         fields: Vec<(u16, FieldValue)>,
+        invalid: Vec<(u16, u32)>,
         owners: Vec<Owner>,
-        set: &FieldSet,
     ) -> Self {
-        let fields = fields
-            .into_iter()
-            .filter_map(|(index, value)| Some((set.label(index)?.to_owned(), value.into())))
-            .collect();
+        let fields = fields.into_iter().map(|(index, value)| (index, value.into())).collect();
         let owners = owners.into_iter().map(|o| (o.uid, o.kind, o.name, o.controller)).collect();
-        Self { labels, fields, owners }
+        Self { labels, fields, invalid, owners }
+    }
+
+    /// Labels, fields and owners of a stored body; `None` where it is not JSON.
+    pub(super) fn of_body(json: &[u8], set: &FieldSet) -> Option<(Self, Scan)> {
+        let mut scan = Scan::default();
+        let wanted = Wanted { fields: set, redact: Redaction::None };
+        scan.object(&mut Cursor::new(json), wanted).ok()?;
+        let labels = std::mem::take(&mut scan.labels);
+        let fields = std::mem::take(&mut scan.fields);
+        let owners = std::mem::take(&mut scan.owners);
+        Some((Self::of(labels, fields, Vec::new(), owners), scan))
+    }
+
+    /// What of it is of some fields alone.
+    pub(super) fn retain_fields(&mut self, keep: impl Fn(u16) -> bool) {
+        self.fields.retain(|(index, _)| keep(*index));
+        self.invalid.retain(|(index, _)| keep(*index));
     }
 
     /// 64 bits that change when any of it does: collisions would leave an old label in place, so
@@ -89,12 +106,17 @@ impl Derived {
             part(value.as_bytes());
         }
         part(b"");
-        for (name, value) in &self.fields {
-            part(name.as_bytes());
+        for (index, value) in &self.fields {
+            part(&index.to_le_bytes());
             match value {
                 OrdValue::Int(number) => part(&number.to_le_bytes()),
                 OrdValue::Text(text) => part(text.as_bytes()),
             }
+        }
+        part(b"");
+        for (index, found) in &self.invalid {
+            part(&index.to_le_bytes());
+            part(&found.to_le_bytes());
         }
         part(b"");
         for (uid, kind, name, controller) in &self.owners {
@@ -129,10 +151,10 @@ impl rusqlite::ToSql for OrdValue {
     }
 }
 
-pub(crate) fn prepare(item: Item, set: &Arc<FieldSet>, encoder: &mut Encoder) -> Result<Prepared> {
+pub(crate) fn prepare(item: Item, edition: i64, encoder: &mut Encoder) -> Result<Prepared> {
     let body = encoder.encode(&item.body)?;
     let key = item.key();
-    let derived = Derived::of(item.labels, item.fields, item.owners, set);
+    let derived = Derived::of(item.labels, item.fields, Vec::new(), item.owners);
     Ok(Prepared {
         key,
         uid: item.uid,
@@ -140,6 +162,7 @@ pub(crate) fn prepare(item: Item, set: &Arc<FieldSet>, encoder: &mut Encoder) ->
         created_s: item.created.and_then(|text| seconds(&text)),
         derived_hash: derived.hash(),
         derived,
+        edition,
         cells: item.cells,
         body,
     })

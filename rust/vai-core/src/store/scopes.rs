@@ -1,11 +1,10 @@
 //! What the file knows besides objects: whose copy it is, the resources, the scopes.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Origin, Writer};
+use super::definitions;
 use super::freshness::Recorded;
 use super::state::{is_sensitive, redaction_name, redaction_number};
 use crate::error::{Error, Result};
@@ -253,6 +252,10 @@ pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> 
                 info
             ])?;
     }
+    // A CustomResourceDefinition may select and print by other fields than before.
+    if definitions::sync_kept(writer.db)? {
+        writer.state.reload_fields(writer.db)?;
+    }
     Ok(())
 }
 
@@ -340,8 +343,6 @@ pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<Scope
 /// What [`ensure`] found or made.
 pub(super) struct Ensured {
     pub(super) id: i64,
-    pub(super) resource: i64,
-    pub(super) fields: Arc<FieldSet>,
     /// Scopes whose values were deleted; in the WAL they are until it is truncated.
     pub(super) purged: Vec<i64>,
 }
@@ -355,7 +356,9 @@ pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<Ensure
             spec.resource
         )));
     }
-    let fields = Arc::new(info.fields());
+    if definitions::sync(writer.db, resource, &info)? {
+        writer.state.reload_fields(writer.db)?;
+    }
     // Not only for a new scope: the one without values may be older than the one with them.
     let without_values =
         spec.redaction == Redaction::Metadata && is_sensitive(&info.group, &info.plural);
@@ -373,7 +376,7 @@ pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<Ensure
         writer.db.execute("UPDATE meta SET purging = 1 WHERE id = 1", [])?;
     }
     if let Some(id) = found {
-        return Ok(Ensured { id, resource, fields, purged });
+        return Ok(Ensured { id, purged });
     }
     writer.db.execute(
         "INSERT INTO scope (identity, resource, namespace, label_selector, field_selector,
@@ -391,7 +394,7 @@ pub(super) fn ensure(writer: &mut Writer<'_>, spec: &ScopeSpec) -> Result<Ensure
     let id = writer.db.last_insert_rowid();
     writer.state.save(writer.db)?;
     writer.state.reload_scopes(writer.db)?;
-    Ok(Ensured { id, resource, fields, purged })
+    Ok(Ensured { id, purged })
 }
 
 /// Values that are no longer asked for do not stay in the file (`secure_delete` zeroes them).
@@ -438,6 +441,7 @@ pub(super) fn forget(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
            AND field IN (SELECT f.id FROM field f JOIN scope s ON s.resource = f.resource WHERE s.id = ?1)",
         "DELETE FROM ord WHERE object IN (SELECT id FROM object WHERE scope = ?1)
            AND field IN (SELECT f.id FROM field f JOIN scope s ON s.resource = f.resource WHERE s.id = ?1)",
+        "DELETE FROM invalid WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
         "DELETE FROM owner WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
         "DELETE FROM cells WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
         "DELETE FROM version WHERE scope = ?1",

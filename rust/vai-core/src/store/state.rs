@@ -2,9 +2,12 @@
 //! again, and is, after a rollback: memory never runs ahead of what was committed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::build;
+use super::definitions::{self, Known, KnownFields};
 use crate::error::{Error, Result};
 use crate::redact::Redaction;
 
@@ -49,7 +52,15 @@ pub(crate) struct State {
     ids: Ids,
     /// What `meta` holds of `seq` and the next id.
     saved: (i64, i64),
-    fields: HashMap<(i64, bool, String), i64>,
+    /// Label keys of each resource.
+    labels: HashMap<(i64, String), i64>,
+    known: KnownFields,
+    /// Whether they are others than those that the feeds were told.
+    known_changed: bool,
+    /// Whether fields are to be built or dropped.
+    pub(crate) pending: bool,
+    /// Steps are taken one by one, by a test.
+    pub(crate) builds_paused: bool,
     next_listing: u64,
 }
 
@@ -73,7 +84,11 @@ impl State {
             scopes: HashMap::new(),
             ids: Ids { next, reusable: BTreeSet::new() },
             saved: (seq, next),
-            fields: HashMap::new(),
+            labels: HashMap::new(),
+            known: definitions::load(db)?,
+            known_changed: true,
+            pending: build::pending(db)?,
+            builds_paused: false,
             next_listing: 0,
         };
         state.load_scopes(db)?;
@@ -93,9 +108,33 @@ impl State {
     pub(crate) fn replace(&mut self, fresh: Self) {
         let before = std::mem::replace(self, fresh);
         self.next_listing = before.next_listing;
+        self.builds_paused = before.builds_paused;
         for (id, scope) in &mut self.scopes {
             scope.listing = before.scopes.get(id).map_or(0, |scope| scope.listing);
         }
+    }
+
+    /// After definitions changed.
+    pub(crate) fn reload_fields(&mut self, db: &Connection) -> Result<()> {
+        self.known = definitions::load(db)?;
+        self.known_changed = true;
+        self.pending = build::pending(db)?;
+        Ok(())
+    }
+
+    /// The fields of a resource; none where none are recorded.
+    pub(crate) fn known(&self, resource: i64) -> Arc<Known> {
+        self.known.get(&resource).map_or_else(Arc::default, Arc::clone)
+    }
+
+    /// Whether the writer's thread has steps of a build to take.
+    pub(crate) fn builds(&self) -> bool {
+        self.pending && !self.builds_paused
+    }
+
+    /// All fields, if they changed since the last time; asked after each commit.
+    pub(crate) fn take_changed_fields(&mut self) -> Option<KnownFields> {
+        std::mem::take(&mut self.known_changed).then(|| self.known.clone())
     }
 
     fn load_scopes(&mut self, db: &Connection) -> Result<()> {
@@ -175,20 +214,14 @@ impl State {
         Ok(id)
     }
 
-    /// The id of a label key (`is_field` false) or of a field of a resource.
-    pub(crate) fn field_id(
-        &mut self,
-        db: &Connection,
-        resource: i64,
-        is_field: bool,
-        name: &str,
-    ) -> Result<i64> {
-        let key = (resource, is_field, name.to_owned());
-        if let Some(id) = self.fields.get(&key) {
+    /// The id of a label key of a resource.
+    pub(crate) fn label_id(&mut self, db: &Connection, resource: i64, key: &str) -> Result<i64> {
+        let key = (resource, key.to_owned());
+        if let Some(id) = self.labels.get(&key) {
             return Ok(*id);
         }
-        let id = find_or_make_field(db, resource, is_field, name)?;
-        self.fields.insert(key, id);
+        let id = find_or_make_label(db, resource, &key.1)?;
+        self.labels.insert(key, id);
         Ok(id)
     }
 
@@ -215,6 +248,12 @@ impl State {
             format!("{sorted:?}")
         };
         compare("scopes", scopes(self), scopes(stored));
+        let fields = |state: &Self| {
+            let sorted: BTreeMap<_, _> =
+                state.known.iter().map(|(id, known)| (*id, known.numbers())).collect();
+            format!("{sorted:?}, {}", state.pending)
+        };
+        compare("fields", fields(self), fields(stored));
         wrong
     }
 
@@ -251,25 +290,17 @@ impl State {
     }
 }
 
-fn find_or_make_field(db: &Connection, resource: i64, is_field: bool, name: &str) -> Result<i64> {
+fn find_or_make_label(db: &Connection, resource: i64, key: &str) -> Result<i64> {
     let found = db
-        .prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = ?2 AND name = ?3")?
-        .query_row(params![resource, is_field, name], |row| row.get(0));
-    match found {
-        Ok(id) => Ok(id),
-        Err(rusqlite::Error::QueryReturnedNoRows) => {
-            db.prepare_cached("INSERT INTO field (resource, kind, name) VALUES (?1, ?2, ?3)")?
-                .execute(params![resource, is_field, name])?;
-            let id = db.last_insert_rowid();
-            // Its rows are written in the transactions of their objects, so it is complete.
-            db.prepare_cached(
-                "INSERT INTO field_state (field, ready, position) VALUES (?1, 1, 0)",
-            )?
-            .execute([id])?;
-            Ok(id)
-        }
-        Err(error) => Err(error.into()),
+        .prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = 0 AND name = ?2")?
+        .query_row(params![resource, key], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        return Ok(id);
     }
+    db.prepare_cached("INSERT INTO field (resource, kind, name) VALUES (?1, 0, ?2)")?
+        .execute(params![resource, key])?;
+    Ok(db.last_insert_rowid())
 }
 
 pub(crate) fn redaction_from(number: i64) -> Redaction {

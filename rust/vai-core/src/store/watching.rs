@@ -49,7 +49,8 @@ pub struct Watching {
     /// The scope's last list when this stream began; a later one makes it void.
     number: u64,
     resource: i64,
-    options: FeedOptions,
+    /// Of the fields that the feed takes.
+    edition: i64,
     feed: WatchFeed,
     resource_version: String,
     /// A malformed frame was met: the checkpoint must not move past it.
@@ -69,15 +70,14 @@ impl Watching {
             // not go on from there. The next attempt begins at the checkpoint in the file.
             return Err(error);
         }
-        let (resource, options) = inner.feed_options(scope)?;
-        let options = FeedOptions { gzip, ..options };
-        let feed = WatchFeed::new(&options);
+        let (resource, edition, options) = inner.feed_options(scope)?;
+        let feed = WatchFeed::new(&FeedOptions { gzip, ..options });
         Ok(Self {
             inner,
             scope,
             number,
             resource,
-            options,
+            edition,
             feed,
             resource_version: String::new(),
             suspect: false,
@@ -156,7 +156,7 @@ impl Watching {
     ) -> Result<Prepared> {
         self.resource_version.clone_from(&item.resource_version);
         let encoder = encoder.get_or_insert_with(|| self.inner.shared.codec.encoder(self.resource));
-        prepare(item, &self.options.fields, encoder)
+        prepare(item, self.edition, encoder)
     }
 
     fn send(&mut self, changes: Vec<Change>, progress: &Progress) -> Result<()> {

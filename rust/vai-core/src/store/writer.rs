@@ -5,7 +5,6 @@
 //! transaction to themselves, so that they can't undo their neighbours; if one of several fails
 //! all the same, each is tried again in a transaction of its own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,13 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Writer;
-use super::prune;
+use super::definitions::KnownFields;
 use super::shared::Shared;
 use super::state::State;
+use super::{build, prune};
 use crate::db::gate;
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
-use crate::field::FieldSet;
 
 /// What waits for the writer: jobs of a list have at most 256 objects, with pods about 0.7 MB. 64
 /// of them raised the peak of a 500 MB page by 58 to 100 MB, 8 by 38 MB
@@ -55,8 +54,8 @@ pub(super) struct WriterHandle {
     thread: parking_lot::Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
-/// Fields of each resource, made when a scope of it is made.
-pub(super) type Fields = Arc<RwLock<HashMap<i64, Arc<FieldSet>>>>;
+/// The fields of each resource as of the last commit, for whoever takes objects apart.
+pub(super) type Fields = Arc<RwLock<KnownFields>>;
 
 /// What the writer's thread is told at its start.
 pub(super) struct Setup {
@@ -129,16 +128,18 @@ struct Thread {
     suspect: bool,
     last_commit: Option<Instant>,
     last_tidy: Option<Instant>,
+    /// A failed step of the build waits so long: a full disk is not helped by trying at once.
+    build_after: Option<Instant>,
 }
 
 impl Thread {
     fn new(setup: Setup) -> Self {
-        Self { setup, suspect: false, last_commit: None, last_tidy: None }
+        Self { setup, suspect: false, last_commit: None, last_tidy: None, build_after: None }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
         loop {
-            match receiver.recv_timeout(IDLE) {
+            match receiver.recv_timeout(self.patience()) {
                 Ok(Message::Job(job)) if job.alone => self.commit(vec![job]),
                 Ok(Message::Job(job)) => {
                     let (jobs, next) = self.gather(job, receiver);
@@ -209,7 +210,6 @@ impl Thread {
             self.reload()?;
         }
         let Setup { connection, state, fields, shared, .. } = &mut self.setup;
-        let fields = fields.read().clone();
         let outcome = (|| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -217,7 +217,6 @@ impl Thread {
                 db: &transaction,
                 state: &mut *state,
                 codec: &shared.codec,
-                fields: &fields,
                 now_ms: unix_ms(),
             };
             work(&mut writer)?;
@@ -225,6 +224,9 @@ impl Thread {
             Ok(transaction.commit()?)
         })();
         if outcome.is_ok() {
+            if let Some(known) = state.take_changed_fields() {
+                *fields.write() = known;
+            }
             shared.committed(state.epoch, state.seq);
         } else {
             self.suspect = true;
@@ -242,10 +244,19 @@ impl Thread {
         Ok(())
     }
 
+    /// How long to wait for a job before the next step.
+    fn patience(&self) -> Duration {
+        if !self.setup.state.builds() {
+            return IDLE;
+        }
+        self.build_after.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+    }
+
     /// Small steps that nobody waits for.
     fn tidy(&mut self) {
         let _pass = gate::enter();
         self.setup.shared.checkpointer.look();
+        self.build();
         let budget = self.setup.history;
         if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE)
             && !prune::over(&self.setup.state, budget)
@@ -257,6 +268,17 @@ impl Thread {
             // A failed step is tried again with the next one; nothing was promised to anyone.
             let _ = self.transact(|writer| prune::step(writer, task));
         }
+    }
+
+    /// One step of the fields that are to be built or dropped.
+    fn build(&mut self) {
+        let waits = self.build_after.is_some_and(|at| Instant::now() < at);
+        if waits || !self.setup.state.builds() {
+            return;
+        }
+        // Nothing was promised to anyone; `Store::fields` shows that it does not get on.
+        let outcome = self.transact(|writer| build::step(writer, i64::MAX));
+        self.build_after = outcome.is_err().then(|| Instant::now() + IDLE);
     }
 
     fn close(&mut self) {

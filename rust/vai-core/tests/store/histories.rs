@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use vai_core::Error;
+use vai_core::field::{FieldDef, Source};
 use vai_core::history::Change as Stored;
 use vai_core::query::Query;
 use vai_core::store::{Listing, Op as StoredOp, Options, Store, Watching};
@@ -18,6 +19,23 @@ use crate::model::{Change, Model, Op, SELECTORS, Scope, Selector, newer};
 const SCOPES: &[(Option<&str>, &str)] =
     &[(None, ""), (Some("a"), ""), (None, "app=x"), (Some("b"), "tier")];
 const KEYS: &[&str] = &["a/p1", "a/p2", "a-b/p1", "b/p1", "b/p2", "c/p3"];
+
+/// Names of users' fields, and two definitions of each.
+const USER_FIELDS: &[(&str, [&str; 2])] = &[
+    ("note", ["metadata.annotations.note", "metadata.name"]),
+    ("place", ["metadata.namespace", "spec.nodeName"]),
+];
+
+fn user_field(field: usize, variant: usize) -> FieldDef {
+    let (name, paths) = USER_FIELDS[field];
+    FieldDef {
+        name: name.into(),
+        aliases: Vec::new(),
+        paths: vec![paths[variant].into()],
+        default: None,
+        source: Source::User,
+    }
+}
 
 /// One step of a history.
 #[derive(Clone, Debug)]
@@ -68,6 +86,18 @@ enum Step {
     },
     /// A position to be continued later.
     Remember,
+    /// A user's field, new or defined anew.
+    Index {
+        field: usize,
+        variant: usize,
+    },
+    Unindex {
+        field: usize,
+    },
+    /// One step of the builder; between two of them anything may happen.
+    Build {
+        objects: i64,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +151,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => scope.prop_map(|scope| Step::Forget { scope }),
         2 => end.prop_map(|how| Step::Reopen { how }),
         3 => Just(Step::Remember),
+        2 => (0..2_usize, 0..2_usize).prop_map(|(field, variant)| Step::Index { field, variant }),
+        1 => (0..2_usize).prop_map(|field| Step::Unindex { field }),
+        4 => (1..4_i64).prop_map(|objects| Step::Build { objects }),
     ]
 }
 
@@ -220,6 +253,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.db");
         let store = writer(&path, options);
+        store.pause_builds(true).unwrap();
         let mut world = Self {
             folder,
             number: 0,
@@ -316,6 +350,16 @@ impl World {
             }
             Step::Reopen { how } => self.reopen(*how),
             Step::Remember => self.remember(),
+            Step::Index { field, variant } => {
+                self.store.index("pods", user_field(*field, *variant)).unwrap();
+            }
+            Step::Unindex { field } => match self.store.unindex("pods", USER_FIELDS[*field].0) {
+                Ok(()) | Err(Error::UnknownField { .. }) => {}
+                Err(error) => panic!("{error}"),
+            },
+            Step::Build { objects } => {
+                self.store.build_step(*objects).unwrap();
+            }
         }
         self.store.flush().unwrap();
         self.keep_past();
@@ -509,6 +553,7 @@ impl World {
             }
         }
         self.store = writer(&self.path, self.options);
+        self.store.pause_builds(true).unwrap();
         let (now, seq) = self.store.position().unwrap();
         assert_eq!(seq, self.model.seq);
         assert_eq!(now, if matches!(how, End::Close) { epoch } else { epoch + 1 });
@@ -753,12 +798,26 @@ fn stored(change: &Stored) -> String {
     )
 }
 
+/// Until there is nothing to build: all fields are ready.
+fn finish_builds(store: &Store) {
+    for _ in 0..1000 {
+        if !store.build_step(2).unwrap() {
+            let states = store.field_states("pods").unwrap();
+            assert!(states.len() >= 9 && states.iter().all(|state| state.ready));
+            return;
+        }
+    }
+    panic!("a build without an end");
+}
+
 fn run(steps: &[Step], options: Options, pruned: bool) {
     let mut world = World::new(options, pruned);
     for step in steps {
         world.take(step);
         world.compare();
     }
+    finish_builds(&world.store);
+    assert_sound(&world.store);
     world.store.close();
 }
 
