@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use crate::expr::ExprError;
 use crate::feed::FeedError;
 use crate::selector::SelectorError;
 
@@ -22,6 +23,14 @@ pub enum Error {
     #[error("{message}")]
     Selector {
         /// In apimachinery's words where it has any.
+        message: String,
+        /// Byte offset of what is wrong.
+        position: usize,
+    },
+    /// An expression, a sort key or a parameter that can't be read or makes no sense.
+    #[error("{message}")]
+    Expression {
+        /// What was found, what was expected, what to do.
         message: String,
         /// Byte offset of what is wrong.
         position: usize,
@@ -121,6 +130,19 @@ impl Error {
         Self::Internal(what.to_string())
     }
 
+    /// The same, of a part of a text that begins this far into it.
+    pub(crate) fn shifted(self, by: usize) -> Self {
+        match self {
+            Self::Expression { message, position } => {
+                Self::Expression { message, position: position + by }
+            }
+            Self::Selector { message, position } => {
+                Self::Selector { message, position: position + by }
+            }
+            other => other,
+        }
+    }
+
     /// An I/O error on `path`, sorted by what a person has to do about it.
     pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
         let at = path.display();
@@ -142,6 +164,12 @@ impl Error {
 impl From<SelectorError> for Error {
     fn from(error: SelectorError) -> Self {
         Self::Selector { position: error.position, message: error.message }
+    }
+}
+
+impl From<ExprError> for Error {
+    fn from(error: ExprError) -> Self {
+        Self::Expression { position: error.position, message: error.message }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod db;
 pub mod error;
 pub mod export;
+pub mod expr;
 pub mod feed;
 pub mod field;
 pub mod gvr;

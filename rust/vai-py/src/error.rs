@@ -60,6 +60,10 @@ fn parts(error: Error) -> Parts {
             let position = i64::try_from(position).unwrap_or(i64::MAX);
             ("InvalidSelectorError", vec![("position", number(position))])
         }
+        Error::Expression { position, .. } => {
+            let position = i64::try_from(position).unwrap_or(i64::MAX);
+            ("InvalidExpressionError", vec![("position", number(position))])
+        }
         Error::UnknownField { nearest, .. } => {
             ("UnknownFieldError", vec![("nearest", Detail::Texts(nearest))])
         }
