@@ -351,7 +351,8 @@ impl Literals<'_> {
             Operator::Exists => Ok(Some(Op::Exists)),
             Operator::Equal | Operator::EqualFold(Fold::Exact) => self.one_of(),
             Operator::In => {
-                let nets = |value: &Literal| network(&value.text).is_some_and(|(_, net)| net);
+                // A slash means a network, also one that is wrong.
+                let nets = |value: &Literal| value.text.contains('/');
                 if self.field.ty() == Type::Ip && self.compare.values.iter().any(nets) {
                     return self.within();
                 }
@@ -446,7 +447,8 @@ impl Literals<'_> {
         let mut networks = BTreeSet::new();
         for literal in &self.compare.values {
             let Some((network, _)) = network(&literal.text) else {
-                let reason = format!("'{}' is none", shortened(&literal.text));
+                let reason =
+                    format!("'{}' is neither a network nor an address", shortened(&literal.text));
                 return Err(mismatch(
                     &self.compare.target,
                     "a network such as 10.0.0.0/8",

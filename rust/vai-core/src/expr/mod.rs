@@ -17,6 +17,8 @@ mod print;
 mod select;
 mod sort;
 mod test;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;

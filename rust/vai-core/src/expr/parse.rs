@@ -206,7 +206,8 @@ impl Parser {
                     "nested deeper than {MAX_EXPRESSION_DEPTH} levels; 'and' and 'or' need no \
                      parentheses around each pair"
                 ),
-                self.peek().start,
+                // What was just taken opens the level.
+                self.tokens[self.next.saturating_sub(1)].start,
             ));
         }
         self.depth += 1;
