@@ -85,6 +85,13 @@ test: build ## all tests; KUBE=0 leaves out the real kube-apiserver
 bench: $(BUILT)-release ## pytest-benchmark against pure-Python baselines
 	$(BIN)/pytest bench $(ARGS)
 
+# How many pods the peers are compared with, and more arguments: make bench-peers SIZE=100000 ARGS='--labels unique'
+SIZE ?= 10000
+
+.PHONY: bench-peers
+bench-peers: $(BUILT)-release ## side by side with Steve, client-go, kube-rs (needs Go); SIZE=100000
+	$(BIN)/python -m bench.peers.run --pods $(SIZE) --data .cache/peers $(ARGS)
+
 .PHONY: demo
 demo: build ## watch vai do its main job against a simulated API server
 	@$(BIN)/vai demo

@@ -32,7 +32,7 @@ def main() -> int:
         if len(content) > MAX_BYTES:
             print(f"{name}: {len(content)} bytes, at most {MAX_BYTES} are allowed")
             findings += 1
-        if name in EXEMPT or b"\0" in content:
+        if path.name in EXEMPT or b"\0" in content:
             continue
         for number, line in enumerate(content.decode().splitlines(), 1):
             if match := FORBIDDEN.search(line):

@@ -1,0 +1,143 @@
+"""The peers as the driver knows them: a command to build, a process to talk to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_HERE: Final = Path(__file__).parent
+_ROOT: Final = _HERE.parent.parent
+#: Built once, outside the sources.
+BUILT: Final = _ROOT / "target" / "peers"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One peer."""
+
+    name: str
+    #: What it is, for the legend.
+    about: str
+    command: tuple[str, ...]
+    #: (working directory, command) that makes it; nothing for Python.
+    build: tuple[Path, tuple[str, ...]] | None = None
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def _go(folder: str) -> tuple[Path, tuple[str, ...]]:
+    # `-mod=readonly`: what go.sum does not have is an error and not a download.
+    command = ("go", "build", "-mod=readonly", "-trimpath", "-o", str(BUILT / folder), ".")
+    return _HERE / folder, command
+
+
+_CARGO: Final = (
+    *("cargo", "build", "--release", "--locked", "--quiet"),
+    *("--target-dir", str(BUILT / "cargo")),
+)
+
+KINDS: Final = {
+    "vai": Kind(
+        "vai",
+        "the cluster file through vai.Cache, synchronous=NORMAL, with history",
+        _python("bench.peers.vai_peer"),
+    ),
+    "steve": Kind(
+        "Steve",
+        "github.com/rancher/steve v0.10.2 pkg/sqlcache: SQLite with synchronous=OFF, wiped when it "
+        "starts; objects as MessagePack",
+        (str(BUILT / "steve"),),
+        _go("steve"),
+    ),
+    "clientgo": Kind(
+        "client-go",
+        "k8s.io/client-go v0.37.2 tools/cache.Indexer of *v1.Pod, indexed by namespace and node; "
+        "the rest is a loop in Go",
+        (str(BUILT / "clientgo"),),
+        _go("clientgo"),
+    ),
+    "kubers": Kind(
+        "kube-rs",
+        "kube-runtime 5.0 reflector::Store of k8s-openapi Pods; the rest is a loop in Rust",
+        (str(BUILT / "cargo" / "release" / "kubers-peer"),),
+        (_HERE / "kubers", _CARGO),
+    ),
+    "dict": Kind(
+        "dict",
+        "Python dict of objects parsed by msgspec; the rest is a loop in Python",
+        _python("bench.peers.baselines", "dict"),
+    ),
+    "sqlite": Kind(
+        "sqlite3",
+        "Python's sqlite3, one table of JSON bodies, its JSON functions, synchronous=NORMAL",
+        _python("bench.peers.baselines", "sqlite"),
+    ),
+}
+
+
+def build(names: Sequence[str]) -> None:
+    """Compile those that are compiled; without a change it takes a second."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if made := KINDS[name].build:
+            folder, command = made
+            print(f"building {name}", file=sys.stderr, flush=True)
+            subprocess.run(command, cwd=folder, check=True)
+
+
+class FailedError(Exception):
+    """A peer ended or spoke nonsense; its last words are on stderr."""
+
+
+class Process:
+    """One running peer."""
+
+    def __init__(self, kind: Kind, data: Path, work: Path) -> None:
+        self.kind = kind
+        self.work = work
+        work.mkdir(parents=True, exist_ok=True)
+        path = os.pathsep.join([str(_ROOT / "python"), str(_ROOT)])
+        self._popen = subprocess.Popen(
+            [*kind.command, str(data), str(work)],
+            cwd=work,
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def do(self, what: str, **more: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer.
+
+        Raises:
+            FailedError: there was none.
+        """
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        try:
+            self._popen.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
+            self._popen.stdin.flush()
+            line = self._popen.stdout.readline()
+            answer: dict[str, Any] = json.loads(line)
+        except (OSError, ValueError) as why:
+            raise FailedError(f"{self.kind.name} failed to {what}") from why
+        return answer
+
+    def end(self) -> None:
+        """Let it close, or end it."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.close()
+        try:
+            self._popen.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
