@@ -1,7 +1,7 @@
 //! Conditions on objects: what every surface's filter becomes, and what is evaluated.
 //!
 //! vai's own language ([`Ast`]), Kubernetes' selectors ([`Expr::from_labels`],
-//! [`Expr::from_fields`]) and Steve's parameters are parsers into [`Expr`]; the indexes
+//! [`Expr::from_fields`]) and Steve's parameters ([`steve`]) are parsers into [`Expr`]; the indexes
 //! and the matcher, which reads bodies, evaluate it.
 //!
 //! A missing value is missing: no test is true of it. `!=` and its like are written as *exists and
@@ -16,6 +16,7 @@ mod pattern;
 mod print;
 mod select;
 mod sort;
+pub mod steve;
 mod test;
 #[cfg(test)]
 mod tests;

@@ -76,9 +76,10 @@ fn op(field: &Field) -> BoxedStrategy<Op> {
     let values = proptest::collection::btree_set(value(ty), 1..4).prop_map(Op::In);
     let range = (value(ty), any::<bool>(), any::<bool>()).prop_map(|(value, lower, included)| {
         let bound = if included { Bound::Included(value) } else { Bound::Excluded(value) };
-        match lower {
-            true => Op::Range { lower: bound, upper: Bound::Unbounded },
-            false => Op::Range { lower: Bound::Unbounded, upper: bound },
+        if lower {
+            Op::Range { lower: bound, upper: Bound::Unbounded }
+        } else {
+            Op::Range { lower: Bound::Unbounded, upper: bound }
         }
     });
     let is_label = matches!(field, Field::Label(_));
