@@ -8,6 +8,7 @@ pub mod db;
 pub mod error;
 pub mod export;
 pub mod expr;
+pub mod extract;
 pub mod feed;
 pub mod field;
 pub mod gvr;

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use crate::extract::{Members, Tests, Visit};
 use crate::feed::json::{Cursor, Read, Text};
-use crate::field::{Extraction, FieldSet, FieldValue};
+use crate::field::{FieldSet, Values};
 use crate::redact::{MetadataSpan, Redaction, is_copy_of_content};
 
 /// Indexed text is cut here; a longer value is compared again on the body.
@@ -50,7 +51,7 @@ pub(crate) struct Scan {
     pub(crate) created: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) owners: Vec<Owner>,
-    pub(crate) fields: Vec<(u16, FieldValue)>,
+    pub(crate) values: Values,
     pub(crate) initial_events_end: bool,
     /// The `metadata` values (more than one only in an object with duplicate keys).
     pub(crate) metadata: Vec<MetadataSpan>,
@@ -79,31 +80,37 @@ impl Scan {
             self.span = start..start + cursor.value()?.len();
             return Ok(());
         }
-        let mut extraction =
-            (wanted.redact == Redaction::None).then(|| Extraction::new(wanted.fields));
+        let mut visit = Visit::with_capacity(wanted.fields.len());
+        let mut members = visit.members(wanted.fields.paths().root());
         cursor.object(|cursor, key| {
-            let before = cursor.pos;
-            if !self.top_level(cursor, key, wanted.redact)? {
-                return match &mut extraction {
-                    Some(extraction) => extraction.visit(cursor, key),
-                    None => cursor.value().map(drop),
-                };
-            }
-            match &mut extraction {
-                // Rare: a selectable field inside a value that was just read for its own sake.
-                Some(extraction) if extraction.wants(key) => {
+            let node = members.next(&mut visit, key);
+            if key.is(b"metadata") {
+                // What paths lead through is visited on the way.
+                let whole = node.filter(|node| !node.has_only_keys());
+                let inner = node.filter(|node| node.has_only_keys());
+                let before = cursor.pos;
+                let fields = inner.map(|node| (visit.members(node), &mut visit));
+                self.read_metadata(cursor, wanted.redact, fields)?;
+                if let Some(node) = whole {
                     cursor.pos = before;
-                    extraction.visit(cursor, key)
+                    visit.value(cursor, node, Tests::NONE)?;
                 }
-                _ => Ok(()),
+                return Ok(());
+            }
+            let before = cursor.pos;
+            let taken = self.top_level(cursor, key)?;
+            match node {
+                Some(node) if wanted.redact == Redaction::None => {
+                    cursor.pos = before;
+                    visit.value(cursor, node, Tests::NONE)
+                }
+                _ if taken => Ok(()),
+                _ => cursor.value().map(drop),
             }
         })?;
         self.span = start..cursor.pos;
-        if let Some(extraction) = extraction
-            && !self.is_partial()
-        {
-            self.fields = extraction.finish();
-        }
+        let partial = wanted.redact == Redaction::Metadata || self.is_partial();
+        self.values = wanted.fields.values(&visit.into_found(), partial);
         // The sort is stable: of a duplicate key the last is at the end of its run.
         self.labels.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.labels.dedup_by(|later, kept| {
@@ -143,15 +150,8 @@ impl Scan {
     }
 
     /// Reads the values that every object has; `false` for other keys, whose value is not read.
-    fn top_level(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        key: Text<'_>,
-        redact: Redaction,
-    ) -> Read<bool> {
-        if key.is(b"metadata") {
-            self.read_metadata(cursor, redact)?;
-        } else if key.is(b"kind") {
+    fn top_level(&mut self, cursor: &mut Cursor<'_>, key: Text<'_>) -> Read<bool> {
+        if key.is(b"kind") {
             self.kind = self.text(cursor, "kind")?;
         } else if key.is(b"apiVersion") {
             self.api_version = self.text(cursor, "apiVersion")?;
@@ -165,7 +165,13 @@ impl Scan {
         Ok(true)
     }
 
-    fn read_metadata(&mut self, cursor: &mut Cursor<'_>, redact: Redaction) -> Read<()> {
+    /// Reads the metadata; `fields`: the paths that lead through it, and what was found.
+    fn read_metadata<'b>(
+        &mut self,
+        cursor: &mut Cursor<'b>,
+        redact: Redaction,
+        mut fields: Option<(Members<'_>, &mut Visit<'b>)>,
+    ) -> Read<()> {
         let first = cursor.peek()?;
         let start = cursor.pos;
         if first != b'{' {
@@ -176,6 +182,7 @@ impl Scan {
         }
         let mut rewritten = Vec::new();
         cursor.object(|cursor, key| {
+            let before = cursor.pos;
             if key.is(b"name") {
                 self.name = self.text(cursor, "metadata.name")?;
             } else if key.is(b"namespace") {
@@ -192,8 +199,20 @@ impl Scan {
                 self.read_annotations(cursor, redact, &mut rewritten)?;
             } else if key.is(b"ownerReferences") {
                 self.read_owners(cursor)?;
-            } else {
+            } else if fields.is_none() {
                 cursor.value()?;
+            }
+            if let Some((members, visit)) = &mut fields {
+                match members.next(visit, key) {
+                    Some(node) => {
+                        cursor.pos = before;
+                        visit.value(cursor, node, Tests::NONE)?;
+                    }
+                    None if cursor.pos == before => {
+                        cursor.value()?;
+                    }
+                    None => {}
+                }
             }
             Ok(())
         })?;

@@ -316,13 +316,11 @@ impl<'a> Parser<'a> {
         if quoted || !is_digits(&key) {
             return Ok(Step::Key(key));
         }
-        match key.parse() {
-            Ok(index) => Ok(Step::Index(index)),
-            Err(_) => {
-                self.at = start;
-                self.error("an index of more than 32 bits")
-            }
-        }
+        let Ok(index) = key.parse() else {
+            self.at = start;
+            return self.error("an index of more than 32 bits");
+        };
+        Ok(Step::Index(index))
     }
 
     /// `?(@.type=="Ready")`

@@ -104,7 +104,8 @@ impl Builder {
             created: scan.created,
             labels: scan.labels,
             owners: scan.owners,
-            fields: scan.fields,
+            fields: scan.values.fields,
+            invalid: scan.values.invalid,
             body,
             cells: cells.map(|cells| bytes[cells].to_vec()),
         })

@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 pub use self::list::{ListFeed, PageMeta};
 pub use self::watch::{Event, MAX_EXCERPT_BYTES, WatchFeed};
-use crate::field::{FieldSet, FieldValue};
+use crate::field::FieldSet;
 use crate::object::Owner;
 use crate::redact::Redaction;
+use crate::value::Value;
 
 /// One object, ready to store; it owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,11 @@ pub struct Item {
     pub labels: Vec<(String, String)>,
     /// `metadata.ownerReferences`
     pub owners: Vec<Owner>,
-    /// (position in the [`FieldSet`], value), ascending; fields without a value are absent.
-    pub fields: Vec<(u16, FieldValue)>,
+    /// (position in the [`FieldSet`], value), ascending; fields without a value are absent, of a
+    /// many-valued field there are several.
+    pub fields: Vec<(u16, Value)>,
+    /// (position, how many values of it can't be read as its type).
+    pub invalid: Vec<(u16, u32)>,
     /// The object's JSON as sent, with `kind` and `apiVersion` put first when they are lacking,
     /// and redacted as the options say.
     pub body: Vec<u8>,

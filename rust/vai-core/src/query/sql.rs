@@ -1,7 +1,7 @@
 //! Selectors as SQL over `term` and `ord`: each requirement is membership in a set of row ids that
 //! `SQLite` makes once for the statement.
 
-use rusqlite::types::Value;
+use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Error, Result};
@@ -114,15 +114,19 @@ impl Filter {
             }
             _ => {}
         }
-        let Some(name) = set.index_of(path).and_then(|index| set.label(index)) else {
+        let Some(def) = set.selectable(path).and_then(|index| set.def(index)) else {
             return Err(unknown_field(info, set, path));
         };
-        let field = field_id(db, resource, true, name)?;
+        let field = field_id(db, resource, true, &def.name)?;
         // A field that an object lacks counts as empty (fields.Set.Get in apimachinery).
         let (condition, values, wanted) = if value.is_empty() {
             ("t.value <> ''", Vec::new(), not_equal)
         } else {
-            ("t.value IN (?, ?)", vec![Value::from(value.to_owned()), number(value)], !not_equal)
+            match def.selector_value(value) {
+                Some(value) => ("t.value = ?", vec![stored(&value)?], !not_equal),
+                // No object has it.
+                None => ("0", Vec::new(), !not_equal),
+            }
         };
         self.member("ord", field, condition, values, wanted);
         Ok(())
@@ -152,11 +156,12 @@ impl Filter {
     }
 }
 
-/// The number that is written so; a field selector compares text, so `03` is not 3.
-fn number(text: &str) -> Value {
-    match text.parse::<i64>() {
-        Ok(number) if number.to_string() == text => Value::from(number),
-        _ => Value::from(text.to_owned()),
+/// A value as `ord` has it.
+fn stored(value: &crate::value::Value) -> Result<Value> {
+    match value.to_sql() {
+        ToSqlOutput::Borrowed(stored) => stored.try_into().map_err(Error::internal),
+        ToSqlOutput::Owned(stored) => Ok(stored),
+        other => Err(Error::internal(format!("{other:?} is no value of a field"))),
     }
 }
 
@@ -173,8 +178,7 @@ fn unknown_field(info: &Resource, set: &FieldSet, path: &str) -> Error {
     if info.namespaced {
         known.push("metadata.namespace".to_owned());
     }
-    let labels = (0..set.len()).filter_map(|index| set.label(u16::try_from(index).ok()?));
-    known.extend(labels.map(str::to_owned));
+    known.extend(set.selector_labels().map(str::to_owned));
     Error::UnknownField {
         message: format!(
             "field label not supported: {path}; {} can be selected by {}",

@@ -8,12 +8,13 @@ use std::hash::Hash;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::definitions::Known;
-use super::prepare::{Derived, OrdValue, Prepared};
+use super::prepare::{Derived, Prepared};
 use super::state::State;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::redact::Redaction;
 use crate::rv;
+use crate::value::Value;
 
 /// What a version row records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,7 +364,7 @@ impl Writer<'_> {
         for (index, value) in without(&old.fields, &new.fields) {
             self.db
                 .prepare_cached("DELETE FROM ord WHERE field = ?1 AND value = ?2 AND object = ?3")?
-                .execute(params![known.id(*index), value, id])?;
+                .execute(params![known.id(*index), value.to_sql(), id])?;
         }
         for (index, _) in without(&old.invalid, &new.invalid) {
             self.db
@@ -379,14 +380,14 @@ impl Writer<'_> {
         &self,
         known: &Known,
         id: i64,
-        values: impl IntoIterator<Item = &'v (u16, OrdValue)>,
+        values: impl IntoIterator<Item = &'v (u16, Value)>,
     ) -> Result<()> {
         for (index, value) in values {
             self.db
                 .prepare_cached(
                     "INSERT OR IGNORE INTO ord (field, value, object) VALUES (?1, ?2, ?3)",
                 )?
-                .execute(params![known.id(*index), value, id])?;
+                .execute(params![known.id(*index), value.to_sql(), id])?;
         }
         Ok(())
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::definitions::{self, Known};
-use super::prepare::{Derived, OrdValue};
+use super::definitions::{self, Known, KnownFields};
+use super::prepare::Derived;
 use super::state::State;
 use super::{Inner, Store, build};
 use crate::error::Result;
+use crate::value::{Type, Value};
 
 /// A check reads everything once; a file of a million objects takes about a minute.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -202,14 +203,21 @@ type Row<V> = (i64, V, i64);
 struct Derivations {
     labels: HashMap<(i64, String), i64>,
     terms: HashSet<Row<String>>,
-    ords: HashSet<Row<OrdValue>>,
+    ords: HashSet<Row<Value>>,
     /// (field, values found, object)
     invalid: HashSet<Row<u32>>,
     owners: HashSet<(String, i64, String, String, bool)>,
 }
 
 impl Derivations {
-    fn load(db: &Connection) -> Result<Self> {
+    fn load(db: &Connection, fields: &KnownFields, wrong: &mut Vec<String>) -> Result<Self> {
+        let types: HashMap<i64, Type> = fields
+            .values()
+            .flat_map(|known| {
+                (0..).zip(known.set.defs()).map(|(index, def)| (known.id(index), def.ty))
+            })
+            .filter_map(|(id, ty)| Some((id?, ty)))
+            .collect();
         let mut labels = HashMap::new();
         let mut statement = db.prepare("SELECT resource, name, id FROM field WHERE kind = 0")?;
         let mut rows = statement.query([])?;
@@ -227,12 +235,14 @@ impl Derivations {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let value = match row.get(1)? {
-                rusqlite::types::Value::Integer(number) => OrdValue::Int(number),
-                rusqlite::types::Value::Text(text) => OrdValue::Text(text),
-                other => OrdValue::Text(format!("{other:?}")),
-            };
-            ords.insert((row.get(0)?, value, row.get(2)?));
+            let field: i64 = row.get(0)?;
+            match types.get(&field).map(|ty| Value::from_sql(*ty, row.get_ref(1)?)) {
+                Some(Ok(value)) => {
+                    ords.insert((field, value, row.get(2)?));
+                }
+                Some(Err(error)) => wrong.push(format!("an order entry: {error}")),
+                None => wrong.push(format!("an order entry of no field: {field}")),
+            }
         }
         let mut statement = db.prepare(
             "SELECT field, found, object FROM invalid
@@ -265,14 +275,14 @@ impl Derivations {
         for (index, value) in &derived.fields {
             let row = known.id(*index).map(|field| (field, value.clone(), id));
             if fields.insert((index, value)) && !row.is_some_and(|row| self.ords.remove(&row)) {
-                let name = known.set.label(*index);
+                let name = known.set.name(*index);
                 lacking.push(format!("the order entry {name:?}={value:?}"));
             }
         }
         for (index, found) in &derived.invalid {
             let row = known.id(*index).map(|field| (field, *found, id));
             if !row.is_some_and(|row| self.invalid.remove(&row)) {
-                lacking.push(format!("{found} invalid values of {:?}", known.set.label(*index)));
+                lacking.push(format!("{found} invalid values of {:?}", known.set.name(*index)));
             }
         }
         // Of several references to one owner the last one counts.
@@ -299,8 +309,8 @@ impl Derivations {
 /// Every stored body decompresses; what is known of an object is what its current body says.
 fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
     let fields = definitions::load(db)?;
-    let mut rows_of = Derivations::load(db)?;
     let mut wrong = Vec::new();
+    let mut rows_of = Derivations::load(db, &fields, &mut wrong)?;
     let mut statement = db.prepare(
         "SELECT v.seq, v.body, o.id, o.resource, o.key, o.uid, o.rv, o.derived,
                 o.edition

@@ -361,6 +361,5 @@ fn source_name(source: Source) -> &'static str {
 
 /// What the catalogue and the resource's definition say.
 fn wanted(info: &Resource) -> Vec<FieldDef> {
-    let source = if info.selectable_fields.is_empty() { Source::BuiltIn } else { Source::Crd };
-    info.fields().definitions(source)
+    info.fields().defs().to_vec()
 }

@@ -8,26 +8,20 @@ use crate::codec::Encoder;
 use crate::error::Result;
 use crate::feed::Item;
 use crate::feed::json::Cursor;
-use crate::field::{FieldSet, FieldValue};
+use crate::field::{FieldSet, Values};
 use crate::object::{Owner, Scan, Wanted};
 use crate::redact::Redaction;
+use crate::value::Value;
 
 /// What is looked up by: rows of `term`, `ord` and `owner`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Derived {
     pub(crate) labels: Vec<(String, String)>,
     /// (position in the set of fields, value)
-    pub(crate) fields: Vec<(u16, OrdValue)>,
+    pub(crate) fields: Vec<(u16, Value)>,
     /// (position in the set of fields, values that do not parse as its type)
     pub(crate) invalid: Vec<(u16, u32)>,
     pub(crate) owners: Vec<(String, String, String, bool)>,
-}
-
-/// A value of `ord`: `SQLite` orders integers before text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum OrdValue {
-    Int(i64),
-    Text(String),
 }
 
 /// One object as the writer takes it.
@@ -54,25 +48,18 @@ impl Prepared {
         const TEXT: usize = 40;
         let Derived { labels, fields, owners, .. } = &self.derived;
         let labels_bytes: usize = labels.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let fields_bytes: usize = fields
-            .iter()
-            .map(|(_, value)| if let OrdValue::Text(text) = value { text.len() } else { 0 })
-            .sum();
-        let texts = 2 * labels.len() + fields.len() + 4 * owners.len();
+        let fields_bytes: usize =
+            fields.iter().map(|(_, value)| size_of::<Value>() + value.heap_bytes()).sum();
+        let texts = 2 * labels.len() + 4 * owners.len();
         let cells = self.cells.as_ref().map_or(0, Vec::len);
         size_of::<Self>() + self.body.len() + cells + labels_bytes + fields_bytes + texts * TEXT
     }
 }
 
 impl Derived {
-    pub(crate) fn of(
-        labels: Vec<(String, String)>,
-        fields: Vec<(u16, FieldValue)>,
-        invalid: Vec<(u16, u32)>,
-        owners: Vec<Owner>,
-    ) -> Self {
-        let fields = fields.into_iter().map(|(index, value)| (index, value.into())).collect();
+    pub(crate) fn of(labels: Vec<(String, String)>, values: Values, owners: Vec<Owner>) -> Self {
         let owners = owners.into_iter().map(|o| (o.uid, o.kind, o.name, o.controller)).collect();
+        let Values { fields, invalid } = values;
         Self { labels, fields, invalid, owners }
     }
 
@@ -82,9 +69,9 @@ impl Derived {
         let wanted = Wanted { fields: set, redact: Redaction::None };
         scan.object(&mut Cursor::new(json), wanted).ok()?;
         let labels = std::mem::take(&mut scan.labels);
-        let fields = std::mem::take(&mut scan.fields);
+        let values = std::mem::take(&mut scan.values);
         let owners = std::mem::take(&mut scan.owners);
-        Some((Self::of(labels, fields, Vec::new(), owners), scan))
+        Some((Self::of(labels, values, owners), scan))
     }
 
     /// What of it is of some fields alone.
@@ -109,8 +96,13 @@ impl Derived {
         for (index, value) in &self.fields {
             part(&index.to_le_bytes());
             match value {
-                OrdValue::Int(number) => part(&number.to_le_bytes()),
-                OrdValue::Text(text) => part(text.as_bytes()),
+                Value::Text(text) => part(text.as_bytes()),
+                Value::Decimal(number) => part(number.as_bytes()),
+                Value::Int(number) | Value::Time(number) | Value::Duration(number) => {
+                    part(&number.to_le_bytes());
+                }
+                Value::Bool(truth) => part(&[u8::from(*truth)]),
+                Value::Ip(ip) => part(ip.to_string().as_bytes()),
             }
         }
         part(b"");
@@ -131,30 +123,14 @@ impl Derived {
     }
 }
 
-impl From<FieldValue> for OrdValue {
-    /// Field selectors compare text; numbers and booleans are kept as what the server compares.
-    fn from(value: FieldValue) -> Self {
-        match value {
-            FieldValue::Text(text) => Self::Text(text),
-            FieldValue::Int(number) => Self::Int(number),
-            FieldValue::Bool(truth) => Self::Text(truth.to_string()),
-        }
-    }
-}
-
-impl rusqlite::ToSql for OrdValue {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        match self {
-            Self::Int(number) => number.to_sql(),
-            Self::Text(text) => text.to_sql(),
-        }
-    }
-}
-
 pub(crate) fn prepare(item: Item, edition: i64, encoder: &mut Encoder) -> Result<Prepared> {
     let body = encoder.encode(&item.body)?;
     let key = item.key();
-    let derived = Derived::of(item.labels, item.fields, Vec::new(), item.owners);
+    let derived = Derived::of(
+        item.labels,
+        Values { fields: item.fields, invalid: item.invalid },
+        item.owners,
+    );
     Ok(Prepared {
         key,
         uid: item.uid,

@@ -1,10 +1,9 @@
 //! Pages of lists and Tables.
 
 use vai_core::feed::{FeedError, FeedOptions, Item, ListFeed, PageMeta};
-use vai_core::field::FieldValue;
 use vai_core::object::{MAX_INDEXED_TEXT_BYTES, Owner};
 
-use crate::support::{bare, gzip, items, list, list_chunks, pods, text, typed};
+use crate::support::{bare, fields, gzip, items, list, list_chunks, pods, text, typed};
 
 #[test]
 fn a_page_gives_its_items_and_what_it_says_of_itself() {
@@ -37,19 +36,25 @@ fn a_page_gives_its_items_and_what_it_says_of_itself() {
     assert_eq!(web.created.as_deref(), Some("2025-03-01T10:00:00Z"));
     assert_eq!(web.labels, [("app".into(), "web".into()), ("tier".into(), "front".into())]);
     assert_eq!(web.owners, [owner("o1", "ReplicaSet", "web", true), owner("o2", "X", "y", false)]);
-    let fields = &pods().fields;
-    let by_label: Vec<_> =
-        web.fields.iter().map(|(index, value)| (fields.label(*index).unwrap(), value)).collect();
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect::<Vec<_>>()
+    };
+    let defaults = [("spec.hostNetwork", "false"), ("restarts", "0"), ("ready", "0")];
     assert_eq!(
-        by_label,
-        [
-            ("spec.nodeName", &FieldValue::Text("n1".into())),
-            ("spec.hostNetwork", &FieldValue::Bool(true)),
-            ("status.phase", &FieldValue::Text("Running".into())),
-        ]
+        fields(&pods(), web),
+        pairs(&[
+            ("spec.nodeName", "n1"),
+            ("spec.hostNetwork", "true"),
+            ("status.phase", "Running"),
+            defaults[1],
+            defaults[2],
+            ("owner.kind", "ReplicaSet"),
+            ("owner.name", "web"),
+            ("metadata.creationTimestamp", "2025-03-01T10:00:00Z"),
+        ])
     );
     assert_eq!(items[1].key(), "shop/web-1");
-    assert_eq!(items[1].fields.len(), 1, "the default of hostNetwork alone");
+    assert_eq!(fields(&pods(), &items[1]), pairs(&defaults));
     assert_eq!(items[1].cells, None);
 }
 
@@ -350,8 +355,11 @@ fn indexed_text_is_decoded_and_capped_the_body_is_not() {
         1,
     );
     let (found, _) = items(&pods(), &format!(r#"{{"kind":"PodList","items":[{object}]}}"#));
-    let texts: Vec<_> = found[0].fields.iter().map(|(_, value)| value.selector_text()).collect();
-    assert_eq!(texts, ["false", &long[..MAX_INDEXED_TEXT_BYTES], "\u{fffd}x"]);
+    let texts: Vec<_> = fields(&pods(), &found[0]).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["false", &long[..MAX_INDEXED_TEXT_BYTES], "\u{fffd}x", "0", "0"]);
+    // As an address it can't be read.
+    let ip = pods().fields.index_of("ip").unwrap();
+    assert_eq!(found[0].invalid, [(ip, 1)]);
     assert!(text(&found[0].body).contains(&long));
     assert!(text(&found[0].body).contains(r"\ud800x"));
 }

@@ -8,13 +8,25 @@ use flate2::write::GzEncoder;
 use vai_core::feed::{Event, FeedError, FeedOptions, Item, ListFeed, PageMeta, WatchFeed};
 use vai_core::field::FieldSet;
 use vai_core::redact::Redaction;
+use vai_core::value::Value;
 
 pub(crate) fn pods() -> FeedOptions {
     FeedOptions { fields: Arc::new(FieldSet::for_kind("", "Pod")), ..FeedOptions::new("Pod", "v1") }
 }
 
 pub(crate) fn redacted() -> FeedOptions {
-    FeedOptions { redact: Redaction::Metadata, ..FeedOptions::new("Secret", "v1") }
+    FeedOptions {
+        redact: Redaction::Metadata,
+        fields: Arc::new(FieldSet::for_kind("", "Secret")),
+        ..FeedOptions::new("Secret", "v1")
+    }
+}
+
+/// What an object's fields are, as a field selector compares them.
+pub(crate) fn fields(options: &FeedOptions, item: &Item) -> Vec<(String, String)> {
+    let name = |index| options.fields.name(index).unwrap().to_owned();
+    let text = |value: &Value| value.selector_text().into_owned();
+    item.fields.iter().map(|(index, value)| (name(*index), text(value))).collect()
 }
 
 /// All items of a page that arrives in these chunks, and how it ended.

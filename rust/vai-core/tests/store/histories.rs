@@ -10,6 +10,7 @@ use vai_core::field::{FieldDef, Source};
 use vai_core::history::Change as Stored;
 use vai_core::query::Query;
 use vai_core::store::{Listing, Op as StoredOp, Options, Store, Watching};
+use vai_core::value::Type;
 
 use crate::bytes::{Pod, bookmark, event, malformed, page};
 use crate::file::{assert_sound, copy_as_killed, options, reader, spec, wal_of, writer};
@@ -28,13 +29,8 @@ const USER_FIELDS: &[(&str, [&str; 2])] = &[
 
 fn user_field(field: usize, variant: usize) -> FieldDef {
     let (name, paths) = USER_FIELDS[field];
-    FieldDef {
-        name: name.into(),
-        aliases: Vec::new(),
-        paths: vec![paths[variant].into()],
-        default: None,
-        source: Source::User,
-    }
+    let path = paths[variant].parse().unwrap();
+    FieldDef { name: name.into(), ..FieldDef::new(path, Type::Text, Source::User) }
 }
 
 /// One step of a history.
