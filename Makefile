@@ -92,6 +92,11 @@ SIZE ?= 10000
 bench-peers: $(BUILT)-release ## side by side with Steve, client-go, kube-rs (needs Go); SIZE=100000
 	$(BIN)/python -m bench.peers.run --pods $(SIZE) --data .cache/peers $(ARGS)
 
+.PHONY: bench-core
+bench-core: $(BUILT)-release ## criterion on the Rust core alone; SIZE=100000, ARGS='facets'
+	VAI_BENCH_DATA="$$($(BIN)/python -m bench.peers.data .cache/peers --pods $(SIZE))" \
+	  cargo bench --quiet --locked -p vai-core --bench core -- $(ARGS)
+
 .PHONY: demo
 demo: build ## watch vai do its main job against a simulated API server
 	@$(BIN)/vai demo

@@ -1,6 +1,6 @@
-"""Write what every peer is fed, once, into a folder.
+"""Write what every peer is fed, once, into a folder of its own below BASE; print its name.
 
-    python -m bench.peers.data FOLDER [--pods N] [--labels shared|unique]
+    python -m bench.peers.data BASE [--pods N] [--labels shared|unique]
 
 | file | holds |
 | --- | --- |
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -103,6 +104,15 @@ class _Pods:
             }
             meta["labels"] = {**meta["labels"], **own}
         return pod
+
+
+def prepare(base: Path, count: int, labels: str) -> Path:
+    """The folder below `base` with so many pods, written if it is not there."""
+    folder = (base / f"{count}-{labels}").resolve()
+    if not (folder / "about.json").exists():
+        print(f"making {count:,} pods", file=sys.stderr, flush=True)
+        write(folder, count, unique=labels == "unique")
+    return folder
 
 
 def write(folder: Path, count: int, *, unique: bool) -> About:
@@ -227,12 +237,11 @@ def _shapes(source: _Pods, table: dict[str, oracle.Record]) -> Shapes:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description="Write the data of the peers.")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("base", type=Path)
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--labels", choices=["shared", "unique"], default="shared")
     given = parser.parse_args()
-    about = write(given.folder, given.pods, unique=given.labels == "unique")
-    print(f"{about.pods} pods, {about.json_bytes / 1e6:.0f} MB, {about.burst} events")
+    print(prepare(given.base, given.pods, given.labels))
 
 
 if __name__ == "__main__":

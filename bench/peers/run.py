@@ -177,11 +177,8 @@ def _main() -> None:
         )
     processes.build(names)
     with tempfile.TemporaryDirectory(prefix="vai-peers-") as scratch:
-        folder = (given.data or Path(scratch)) / f"{given.pods}-{given.labels}"
-        if not (folder / "about.json").exists():
-            print(f"making {given.pods:,} pods", file=sys.stderr, flush=True)
-            data.write(folder, given.pods, unique=given.labels == "unique")
-        race = Race(names, folder.resolve(), Path(scratch).resolve() / "work")
+        folder = data.prepare(given.data or Path(scratch), given.pods, given.labels)
+        race = Race(names, folder, Path(scratch).resolve() / "work")
         rows = race.run()
         print(render(rows, names, race.about))
         if given.json:

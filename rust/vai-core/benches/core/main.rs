@@ -1,0 +1,257 @@
+//! The core alone, without Python: load, events, questions, opening, readers side by side.
+//!
+//! `make bench-core SIZE=10000` prepares the data and runs this; by hand:
+//!
+//! ```text
+//! python -m bench.peers.data .cache/peers --pods 10000        # prints a folder
+//! VAI_BENCH_DATA=FOLDER cargo bench -p vai-core [-- FILTER]
+//! ```
+//!
+//! What the engine can't be asked yet is named and left out.
+#![expect(clippy::print_stderr, reason = "what is left out is said")]
+
+mod ask;
+mod data;
+mod store;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput};
+use vai_core::store::{Mode, Store};
+
+use crate::ask::{ask, missing};
+use crate::data::Data;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Events of one burst.
+const BURST: usize = 1_000;
+/// More than a commit interval, so that each lone event is alone.
+const PAUSE: Duration = Duration::from_millis(15);
+
+fn main() -> Result<(), Failure> {
+    let Some(folder) = std::env::var_os("VAI_BENCH_DATA") else {
+        return Err(
+            "name the folder of the data in VAI_BENCH_DATA, or use `make bench-core`".into()
+        );
+    };
+    let data = Data::read(Path::new(&folder))?;
+    let mut criterion = Criterion::default().configure_from_args().without_plots();
+    let name = format!("{} pods, {} labels", data.about.pods, data.about.labels);
+
+    loads(&mut criterion, &name, &data)?;
+    let scratch = tempfile::tempdir()?;
+    let path = scratch.path().join("vai.db");
+    let (writer, scope) = store::create(&path)?;
+    store::load(&writer, scope, &data)?;
+    store::churn(&writer, scope, &data)?;
+    let reader = Store::open(&path, Mode::Reader, store::options())?;
+    questions(&mut criterion, &name, &data, &reader)?;
+    openings(&mut criterion, &name, &data, &path)?;
+    side_by_side(&mut criterion, &name, &data, &reader)?;
+    // Last: they change what the questions ask.
+    events(&mut criterion, &name, &data, &writer, scope)?;
+    criterion.final_summary();
+    Ok(())
+}
+
+/// Runs `work` `times` times; criterion's closures can't return an error.
+fn timed(times: u64, mut work: impl FnMut() -> Result<Duration, Failure>) -> Duration {
+    let mut taken = Duration::ZERO;
+    for _ in 0..times {
+        match work() {
+            Ok(one) => taken += one,
+            Err(error) => {
+                eprintln!("{error}");
+                std::process::exit(1);
+            }
+        }
+    }
+    taken
+}
+
+fn since(started: Instant) -> Duration {
+    started.elapsed()
+}
+
+fn loads(criterion: &mut Criterion, name: &str, data: &Data) -> Result<(), Failure> {
+    let mut group = criterion.benchmark_group(format!("load, {name}"));
+    group.sample_size(10).throughput(Throughput::Elements(data.about.pods));
+    let scratch = tempfile::tempdir()?;
+    group.bench_function("pages to durable", |bencher| {
+        bencher.iter_custom(|times| {
+            timed(times, || {
+                let folder = tempfile::tempdir_in(scratch.path())?;
+                let (writer, scope) = store::create(&folder.path().join("vai.db"))?;
+                let started = Instant::now();
+                store::load(&writer, scope, data)?;
+                let taken = since(started);
+                writer.close();
+                Ok(taken)
+            })
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+fn questions(
+    criterion: &mut Criterion,
+    name: &str,
+    data: &Data,
+    reader: &Store,
+) -> Result<(), Failure> {
+    let mut group = criterion.benchmark_group(format!("ask, {name}"));
+    group.sample_size(50).measurement_time(Duration::from_secs(2));
+    for question in &data.questions {
+        if let Some(what) = missing(question) {
+            eprintln!("left out, the engine has no {what} yet: {}", question.name);
+            continue;
+        }
+        let total = match ask(reader, question) {
+            Ok(answer) => answer.total,
+            Err(error) => {
+                eprintln!("left out, {error}: {}", question.name);
+                continue;
+            }
+        };
+        if total != question.expected.total {
+            let wanted = question.expected.total;
+            return Err(format!("{}: {total} match, not {wanted}", question.name).into());
+        }
+        if question.limit == 0 {
+            group.sample_size(10).throughput(Throughput::Bytes(data.about.json_bytes));
+        }
+        group.bench_function(&question.name, |bencher| {
+            bencher.iter_custom(|times| {
+                timed(times, || {
+                    let started = Instant::now();
+                    let answer = ask(reader, question)?;
+                    std::hint::black_box(&answer.body);
+                    Ok(since(started) / u32::try_from(question.walk.max(1))?)
+                })
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// A new handle and its first answer; the file is in the page cache.
+fn openings(
+    criterion: &mut Criterion,
+    name: &str,
+    data: &Data,
+    path: &Path,
+) -> Result<(), Failure> {
+    let mut group = criterion.benchmark_group(format!("open to first page, {name}"));
+    group.sample_size(20);
+    for wanted in ["no filter", "label = (33 %)"] {
+        let question = data.questions.iter().find(|question| question.name == wanted);
+        let question = question.ok_or_else(|| format!("no question is called {wanted}"))?;
+        group.bench_function(wanted, |bencher| {
+            bencher.iter_custom(|times| {
+                timed(times, || {
+                    let started = Instant::now();
+                    let reader = Store::open(path, Mode::Reader, store::options())?;
+                    ask(&reader, question)?;
+                    let taken = since(started);
+                    reader.close();
+                    Ok(taken)
+                })
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+/// The same pages by one thread and by four: criterion shows pages per second.
+fn side_by_side(
+    criterion: &mut Criterion,
+    name: &str,
+    data: &Data,
+    reader: &Store,
+) -> Result<(), Failure> {
+    const PAGES: usize = 40;
+    let mut group = criterion.benchmark_group(format!("readers, {name}"));
+    group.sample_size(10).throughput(Throughput::Elements(PAGES as u64));
+    let question = data.questions.first().ok_or("there are no questions")?;
+    for threads in [1, 4] {
+        group.bench_function(format!("{threads} threads"), |bencher| {
+            bencher.iter_custom(|times| {
+                timed(times, || {
+                    let left = AtomicUsize::new(PAGES);
+                    let failed = AtomicUsize::new(0);
+                    let started = Instant::now();
+                    std::thread::scope(|scope| {
+                        for _ in 0..threads {
+                            scope.spawn(|| {
+                                while left
+                                    .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                                        left.checked_sub(1)
+                                    })
+                                    .is_ok()
+                                {
+                                    if ask(reader, question).is_err() {
+                                        failed.fetch_add(1, Ordering::Relaxed);
+                                    }
+                                }
+                            });
+                        }
+                    });
+                    let taken = since(started);
+                    match failed.into_inner() {
+                        0 => Ok(taken),
+                        failed => Err(format!("{failed} pages failed").into()),
+                    }
+                })
+            });
+        });
+    }
+    group.finish();
+    Ok(())
+}
+
+fn events(
+    criterion: &mut Criterion,
+    name: &str,
+    data: &Data,
+    writer: &Store,
+    scope: i64,
+) -> Result<(), Failure> {
+    let mut group = criterion.benchmark_group(format!("events, {name}"));
+    let mut events = data.events()?;
+    let mut watching = writer.begin_watch(scope, false)?;
+    group.sample_size(10).throughput(Throughput::Elements(BURST as u64));
+    group.bench_function("in bursts, until kept", |bencher| {
+        bencher.iter_custom(|times| {
+            timed(times, || {
+                let lines: Vec<u8> = (0..BURST).flat_map(|_| events.one()).collect();
+                let started = Instant::now();
+                for chunk in lines.chunks(64 * 1024) {
+                    watching.push(chunk)?;
+                }
+                writer.flush()?;
+                Ok(since(started))
+            })
+        });
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("one alone, until kept", |bencher| {
+        bencher.iter_custom(|times| {
+            timed(times, || {
+                let line = events.one();
+                std::thread::sleep(PAUSE);
+                let started = Instant::now();
+                watching.push(&line)?;
+                writer.flush()?;
+                Ok(since(started))
+            })
+        });
+    });
+    group.finish();
+    Ok(())
+}
