@@ -37,6 +37,7 @@ from vai.cache import (
 from vai.config import Settings
 from vai.errors import (
     ClosedError,
+    ConsumerBusyError,
     CorruptError,
     DiskFullError,
     ExpiredError,
@@ -68,6 +69,7 @@ from vai.objects import JsonValue, Object
 from vai.types import (
     EVERYTHING,
     Cluster,
+    ConsumerStatus,
     Freshness,
     Position,
     Redaction,
@@ -91,6 +93,8 @@ __all__ = [
     "Changes",
     "ClosedError",
     "Cluster",
+    "ConsumerBusyError",
+    "ConsumerStatus",
     "CorruptError",
     "DiskFullError",
     "ExpiredError",

@@ -219,7 +219,34 @@ class Changes:
     def next_batch(self, limit: int, timeout_s: float) -> list[ChangeRow]:
         """Wait for at most `timeout_s`; an empty list is a timeout. Raises ExpiredError."""
     @property
-    def seq(self) -> int: ...
+    def epoch(self) -> int: ...
+    @property
+    def seq(self) -> int: ...  # up to here everything was given out, or was not asked for
+
+@final
+class Consumer:
+    """The right to be the consumer of a name, until `release` or its end.
+
+    Its position is in `FILE.consumers`: it survives the end of the process at once, and a power
+    loss after a second. One handle in one process at a time; the lock falls with its process.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def position(self) -> tuple[int, int] | None:
+        """Everything up to here was handled; None for a new consumer.
+
+        Raises ExpiredError for a position in another file's history.
+        """
+    def follow(self, resources: list[str], epoch: int, seq: int) -> None:
+        """Record where it begins, and what it follows."""
+    def ack(self, epoch: int, seq: int) -> None:
+        """Everything up to here was handled: one write of about 50 us, one fsync per second."""
+    def idle(self, epoch: int, seq: int) -> None:
+        """Nothing up to here concerns it: as `ack`, at most once a second."""
+    def release(self) -> None:
+        """Another one may be this consumer. Idempotent."""
 
 @final
 class ExportPiece:
@@ -359,6 +386,18 @@ class Store:
         """(epoch, seq) of the last commit."""
     def changes(self, resources: list[str], epoch: int, seq: int) -> Changes:
         """History after that position. Raises ExpiredError if it does not reach back."""
+    def oldest(self, resources: list[str]) -> tuple[int, int]:
+        """The oldest position that `changes` of all these resources can go on from."""
+    def position_at(self, time_ms: int) -> tuple[int, int]:
+        """Behind the last change committed at or before a Unix time, by a search in O(log n)."""
+
+    # named consumers
+    def consumer(self, name: str) -> Consumer:
+        """Become that consumer. Raises ConsumerBusyError while another one is."""
+    def consumers(self) -> bytes:
+        """JSON array of vai.types.ConsumerStatus."""
+    def forget_consumer(self, name: str) -> bool:
+        """Delete its position; False if it has none. Raises ConsumerBusyError while it runs."""
     def wait_seq(self, seq: int, timeout_s: float) -> int:
         """Wait until the last commit is newer than `seq` or the timeout passes.
 

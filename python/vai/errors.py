@@ -21,6 +21,7 @@ VaiError                                .reason .code .details
 └─ FileError                            500
    ├─ WriterRunningError                409  .pid
    ├─ OtherClusterError                 409
+   ├─ ConsumerBusyError                 409  .pid
    ├─ NotAVaiFileError  SchemaTooNewError  CorruptError  DiskFullError  ReadOnlyError
    └─ ForkedError  ClosedError
 ```
@@ -220,6 +221,19 @@ class OtherClusterError(FileError):
     code = 409
 
 
+class ConsumerBusyError(FileError):
+    """Another process, or another loop of this one, is the consumer of that name."""
+
+    reason = "Conflict"
+    code = 409
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None where the system does not tell."""
+        pid = self.details.get("pid")
+        return None if pid is None else int(pid)
+
+
 class NotAVaiFileError(FileError):
     """The file is something else; it was not touched."""
 
@@ -250,6 +264,7 @@ class ClosedError(FileError):
 
 __all__ = [
     "ClosedError",
+    "ConsumerBusyError",
     "CorruptError",
     "DiskFullError",
     "ExpiredError",

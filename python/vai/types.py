@@ -239,6 +239,31 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = "default"
 
 
+class ConsumerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A named consumer of the history: `changes(..., consumer=name)`.
+
+    Attributes:
+        name: what it is called.
+        resources: what it followed last.
+        epoch: with `seq`, up to where it has handled everything.
+        seq: see `epoch`.
+        acked_ms: Unix time in milliseconds at which its position last moved.
+        running: whether some process is this consumer right now.
+    """
+
+    name: str
+    resources: tuple[str, ...]
+    epoch: int
+    seq: int
+    acked_ms: int
+    running: bool
+
+    @property
+    def position(self) -> Position:
+        """Up to where it has handled everything."""
+        return Position(self.epoch, self.seq)
+
+
 class Position(msgspec.Struct, frozen=True, order=True):
     """A place in the file's history: the epoch it was written in, and its sequence number."""
 

@@ -58,6 +58,8 @@ def test_attributes_come_from_the_details() -> None:
     assert errors.ForbiddenError("m", rule={"verbs": ["list"]}).rule == {"verbs": ["list"]}
     assert errors.WriterRunningError("m", pid=7).pid == 7
     assert errors.WriterRunningError("m").pid is None
+    assert errors.ConsumerBusyError("m", pid=8).pid == 8
+    assert errors.ConsumerBusyError("m").pid is None
     assert errors.StaleError("m").freshness is None
 
 

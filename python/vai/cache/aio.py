@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import overload
 
-from vai.cache.changes import AsyncChanges, History
+from vai.cache.changes import AsyncChanges, Follow, History, Since
 from vai.cache.conditions import Synced, Until, exists
 from vai.cache.query import Namespaces
 from vai.cache.reads import Reads
 from vai.cache.views import Page
 from vai.cache.waits import Deadline
 from vai.objects import Object
-from vai.types import Position
 
 
 class AsyncCache:
@@ -72,11 +71,14 @@ class AsyncCache:
         return await condition.wait(Deadline(timeout))
 
     def changes(
-        self, resources: str | Sequence[str], since: Position | None = None
+        self,
+        resources: str | Sequence[str],
+        since: Since = None,
+        *,
+        consumer: str | None = None,
     ) -> AsyncChanges:
         """See `Cache.changes`; an asynchronous iterator of `Change`."""
-        names = [resources] if isinstance(resources, str) else list(resources)
-        return AsyncChanges(History(self._reads, names, since))
+        return AsyncChanges(History(self._reads, Follow(resources, since, consumer)))
 
     async def list(
         self,

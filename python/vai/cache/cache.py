@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import NoReturn, Self, overload
 
 from vai.cache.aio import AsyncCache
-from vai.cache.changes import Changes, History
+from vai.cache.changes import Changes, Follow, History, Since
 from vai.cache.conditions import Synced, Until, exists
 from vai.cache.engine import Engine
 from vai.cache.export import Exported, Format, Progress, Target, format_of
@@ -20,7 +20,16 @@ from vai.cache.reads import Reads, refuse_older
 from vai.cache.views import Page, Snapshot
 from vai.cache.waits import Deadline
 from vai.objects import Object
-from vai.types import EVERYTHING, Cluster, Freshness, Position, Resource, Scope, ScopeStatus
+from vai.types import (
+    EVERYTHING,
+    Cluster,
+    ConsumerStatus,
+    Freshness,
+    Position,
+    Resource,
+    Scope,
+    ScopeStatus,
+)
 
 
 class Cache:
@@ -352,20 +361,48 @@ class Cache:
 
     # history
 
-    def changes(self, resources: str | Sequence[str], since: Position | None = None) -> Changes:
+    def changes(
+        self,
+        resources: str | Sequence[str],
+        since: Since = None,
+        *,
+        consumer: str | None = None,
+    ) -> Changes:
         """What happens to these resources, in order; ends when the cache is closed.
 
         Args:
             resources: as kubectl takes them.
-            since: a position (`snapshot.position`, `change.position`) to go on after; None for
-                from now on, or from the end of the first list if that is not over yet.
+            since: where to begin: after a position (`snapshot.position`, `change.position`), a
+                timedelta ago, or at the "beginning" of the history; None for from now on, or from
+                the end of the first list if that is not over yet.
+            consumer: a name under which the position is kept beside the file: the loop goes on
+                where the last one of that name stopped, also in another process, and `since`
+                counts only where there is no position yet. A change is handled, and will not come
+                again, when the loop asks for the next one; one that was being handled when the
+                process died or the loop was left comes again. History waits for named consumers
+                beyond its time, but not beyond its budget of bytes.
 
         Returns:
             An iterator of `Change`; also a context manager.
 
         Raises:
-            ExpiredError: (while iterating) the history does not reach back to `since`; take a
-                snapshot and go on from its position.
+            ExpiredError: (also while iterating) the history does not reach back to where to go
+                on; `.oldest_seq` is where it begins. Take a snapshot and go on from its position.
+            ConsumerBusyError: another process, or another loop of this one, is that consumer.
         """
-        names = [resources] if isinstance(resources, str) else list(resources)
-        return Changes(History(self._reads, names, since))
+        return Changes(History(self._reads, Follow(resources, since, consumer)))
+
+    def consumers(self) -> tuple[ConsumerStatus, ...]:
+        """The named consumers of this file, by name, with their positions."""
+        return tuple(self._engine.store.consumers())
+
+    def forget_consumer(self, name: str) -> bool:
+        """Delete the position of a named consumer; history no longer waits for it.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            ConsumerBusyError: it is running.
+        """
+        return self._engine.store.forget_consumer(name)

@@ -13,6 +13,7 @@ import os
 from vai._core import (
     ChangeRow,
     Changes,
+    Consumer,
     Export,
     ExportPiece,
     Listing,
@@ -44,6 +45,7 @@ __all__ = [
     "ChangeRow",
     "Changes",
     "Column",
+    "Consumer",
     "Export",
     "ExportAsk",
     "ExportPart",

@@ -11,11 +11,20 @@ from typing import Any, Final, Literal, Self, cast
 
 import msgspec
 
-from vai._core import Changes, Export, Listing, Row, Rows, Watching, nearest
+from vai._core import Changes, Consumer, Export, Listing, Row, Rows, Watching, nearest
 from vai._core import Store as Core
 from vai.errors import ForkedError, NotSyncedError, UnknownResourceError
 from vai.store.catalogue import Catalogue
-from vai.types import Cluster, Freshness, Position, Redaction, Resource, ScopeStatus, State
+from vai.types import (
+    Cluster,
+    ConsumerStatus,
+    Freshness,
+    Position,
+    Redaction,
+    Resource,
+    ScopeStatus,
+    State,
+)
 
 #: How long a catalogue is used before another process's discovery may be looked for (our choice:
 #: a new CRD takes kube-apiserver longer than that to serve).
@@ -64,6 +73,7 @@ class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
 _CLUSTER: Final = msgspec.json.Decoder(Cluster)
 _RESOURCES: Final = msgspec.json.Decoder(list[Resource])
 _SCOPES: Final = msgspec.json.Decoder(list[ScopeStatus])
+_CONSUMERS: Final = msgspec.json.Decoder(list[ConsumerStatus])
 _COLUMNS: Final = msgspec.json.Decoder(list[Column])
 _STATS: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -307,6 +317,26 @@ class Store:
     def changes(self, resources: Sequence[Resource], after: Position) -> Changes:
         """History after that position. Raises ExpiredError if it does not reach back."""
         return self._core.changes([found.name for found in resources], after.epoch, after.seq)
+
+    def oldest(self, resources: Sequence[Resource]) -> Position:
+        """The oldest position from which all of them can be followed."""
+        return Position(*self._core.oldest([found.name for found in resources]))
+
+    def position_at(self, unix_s: float) -> Position:
+        """Behind the last change that was committed at or before a Unix time."""
+        return Position(*self._core.position_at(int(unix_s * 1000)))
+
+    def consumer(self, name: str) -> Consumer:
+        """Become the consumer of a name. Raises ConsumerBusyError while another one is that."""
+        return self._core.consumer(name)
+
+    def consumers(self) -> list[ConsumerStatus]:
+        """All named consumers, by name."""
+        return _CONSUMERS.decode(self._core.consumers())
+
+    def forget_consumer(self, name: str) -> bool:
+        """Delete a consumer's position; False if it has none."""
+        return self._core.forget_consumer(name)
 
     def wait_seq(self, seq: int, timeout_s: float) -> int:
         """Wait for a commit newer than `seq`. Returns the last commit's seq."""

@@ -86,6 +86,14 @@ pub enum Error {
         /// Its process, where the system tells.
         pid: Option<i32>,
     },
+    /// Another process, or another loop of this one, is the consumer of that name.
+    #[error("{message}")]
+    ConsumerBusy {
+        /// With the remedy.
+        message: String,
+        /// Its process, where the system tells.
+        pid: Option<i32>,
+    },
     /// The file is the copy of another cluster.
     #[error("{0}")]
     OtherCluster(String),

@@ -57,9 +57,34 @@ impl Store {
         })?;
         Ok(Changes { store: self.clone(), resources, epoch: now.0, seq })
     }
+
+    /// The oldest position from which the history of all these resources can be followed. Where
+    /// nothing was pruned yet that is the beginning: the first list comes as adds.
+    pub fn oldest(&self, resources: &[String]) -> Result<(i64, i64)> {
+        self.inner.read(|db| {
+            let mut floor = 0;
+            for name in resources {
+                floor = floor_of(db, &kept_scopes(db, name)?)?.max(floor);
+            }
+            Ok((position(db)?.0, floor))
+        })
+    }
+
+    /// The position behind the last change that was committed at or before a moment, in
+    /// milliseconds since 1970. Whether the history reaches back to it is for
+    /// [`Store::changes`] to say.
+    pub fn position_at(&self, time_ms: i64) -> Result<(i64, i64)> {
+        self.inner.read(|db| Ok((position(db)?.0, seq_at(db, time_ms)?)))
+    }
 }
 
 impl Changes {
+    /// The epoch of [`Self::seq`].
+    #[must_use]
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
     /// Everything up to here was given out, or did not concern these resources.
     #[must_use]
     pub fn seq(&self) -> i64 {
@@ -73,11 +98,10 @@ impl Changes {
         let end = Instant::now() + timeout;
         loop {
             let (found, upto) = self.read(limit)?;
+            self.seq = self.seq.max(upto);
             if !found.is_empty() {
-                self.seq = found.last().map_or(self.seq, |change| change.seq);
                 return Ok(found);
             }
-            self.seq = self.seq.max(upto);
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(found);
@@ -86,23 +110,27 @@ impl Changes {
         }
     }
 
+    /// The next entries, and up to where they are all that there is.
     fn read(&mut self, limit: usize) -> Result<(Vec<Change>, i64)> {
         let inner = Arc::clone(&self.store.inner);
         inner.read(|db| {
-            let (epoch, upto) = position(db)?;
+            let (epoch, now) = position(db)?;
             if epoch != self.epoch {
                 check_position(db, self.epoch, self.seq)?;
                 self.epoch = epoch;
             }
-            let mut found = Vec::new();
+            let mut scopes = Vec::new();
             for name in &self.resources {
-                for scope in kept(db, name, self.seq)? {
-                    read_scope(db, &inner, &scope, (self.seq, limit), epoch, &mut found)?;
-                }
+                scopes.extend(kept(db, name, self.seq)?);
             }
-            found.sort_by_key(|change| change.seq);
-            found.truncate(limit);
-            Ok((found, upto))
+            let next = entries(db, &scopes, self.seq, limit)?;
+            // Less than was asked for is all that there is up to this moment.
+            let upto = next.last().filter(|_| next.len() == limit).map_or(now, |last| last.0);
+            let changes = next
+                .into_iter()
+                .map(|(seq, scope)| read_entry(db, &inner, &scopes[scope], (epoch, seq)))
+                .collect::<Result<_>>()?;
+            Ok((changes, upto))
         })
     }
 }
@@ -128,16 +156,8 @@ fn check_position(db: &Connection, epoch: i64, seq: i64) -> Result<()> {
 
 /// The scopes of a resource whose history after `seq` is whole.
 fn kept(db: &Connection, name: &str, seq: i64) -> Result<Vec<scopes::ScopeRow>> {
-    let (id, _) = scopes::resource_named(db, name)?;
-    let kept = scopes::scopes(db, Some(id))?;
-    if kept.is_empty() {
-        return Err(Error::NotKept {
-            message: format!("{name}: not kept in this file, so it has no history here"),
-            scopes: Vec::new(),
-        });
-    }
-    let floors = kept.iter().map(|scope| scope.floor);
-    let floor = floors.fold(scopes::resource_floor(db, id)?, i64::max);
+    let kept = kept_scopes(db, name)?;
+    let floor = floor_of(db, &kept)?;
     if seq < floor {
         return Err(Error::Expired {
             message: format!(
@@ -149,50 +169,110 @@ fn kept(db: &Connection, name: &str, seq: i64) -> Result<Vec<scopes::ScopeRow>> 
     Ok(kept)
 }
 
-fn read_scope(
+fn kept_scopes(db: &Connection, name: &str) -> Result<Vec<scopes::ScopeRow>> {
+    let (id, _) = scopes::resource_named(db, name)?;
+    let kept = scopes::scopes(db, Some(id))?;
+    if kept.is_empty() {
+        return Err(Error::NotKept {
+            message: format!("{name}: not kept in this file, so it has no history here"),
+            scopes: Vec::new(),
+        });
+    }
+    Ok(kept)
+}
+
+/// Up to where the history of a resource is not whole; its scopes are never none.
+fn floor_of(db: &Connection, kept: &[scopes::ScopeRow]) -> Result<i64> {
+    let forgotten = kept.first().map_or(Ok(0), |scope| scopes::resource_floor(db, scope.resource));
+    Ok(kept.iter().map(|scope| scope.floor).fold(forgotten?, i64::max))
+}
+
+/// The last seq committed at or before a moment: times rise with seqs, so a search by halves finds
+/// it without reading the history through. (A wall clock that was set back makes it a little
+/// earlier or later, as it does every log.)
+pub(crate) fn seq_at(db: &Connection, time_ms: i64) -> Result<i64> {
+    let mut statement =
+        db.prepare_cached("SELECT seq, time_ms FROM version WHERE seq > ?1 ORDER BY seq LIMIT 1")?;
+    // All entries up to `low` are as old, the first one behind `high` is younger, or there is none.
+    let (mut low, mut high) = (0, position(db)?.1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let entry: Option<(i64, i64)> =
+            statement.query_row([middle], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        match entry {
+            Some((seq, time)) if time <= time_ms => low = seq.min(high),
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}
+
+/// (seq, index of the scope) of the next entries of all scopes, in order. Narrow rows: the bodies
+/// are read of those alone that will be given out.
+fn entries(
+    db: &Connection,
+    scopes: &[scopes::ScopeRow],
+    after: i64,
+    limit: usize,
+) -> Result<Vec<(i64, usize)>> {
+    let mut statement = db.prepare_cached(
+        "SELECT seq FROM version INDEXED BY version_scope_seq
+         WHERE scope = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = Vec::new();
+    for (index, scope) in scopes.iter().enumerate() {
+        let rows = statement
+            .query_map(params![scope.id, after.max(scope.floor), most], |row| row.get(0))?;
+        for seq in rows {
+            found.push((seq?, index));
+        }
+    }
+    found.sort_unstable();
+    found.truncate(limit);
+    Ok(found)
+}
+
+fn read_entry(
     db: &Connection,
     inner: &Arc<Inner>,
     scope: &scopes::ScopeRow,
-    (after, limit): (i64, usize),
-    epoch: i64,
-    found: &mut Vec<Change>,
-) -> Result<()> {
+    (epoch, seq): (i64, i64),
+) -> Result<Change> {
     let mut statement = db.prepare_cached(
-        "SELECT v.seq, v.op, v.flags, v.rv, v.time_ms, v.body, p.body,
+        "SELECT v.op, v.flags, v.rv, v.time_ms, v.body, p.body,
                 coalesce(o.key, f.key), coalesce(o.uid, f.uid)
-         FROM version v INDEXED BY version_scope_seq
+         FROM version v
          LEFT JOIN version p ON p.seq = v.prev
          LEFT JOIN object o ON o.id = v.object AND o.scope = v.scope
          LEFT JOIN free f ON f.id = v.object
-         WHERE v.scope = ?1 AND v.seq > ?2 ORDER BY v.seq LIMIT ?3",
+         WHERE v.seq = ?1",
     )?;
-    let after = after.max(scope.floor);
-    let mut rows =
-        statement.query(params![scope.id, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-    while let Some(row) = rows.next()? {
-        let op = Op::from_number(row.get(1)?);
-        let flags: i64 = row.get(2)?;
-        let body: Vec<u8> = row.get(5)?;
-        let prev: Option<Vec<u8>> = row.get(6)?;
-        let body = inner.decode_in(db, &body)?;
-        let (new, old) = if op == Op::Delete {
-            (None, Some(body))
-        } else {
-            (Some(body), prev.map(|prev| inner.decode_in(db, &prev)).transpose()?)
-        };
-        found.push(Change {
-            seq: row.get(0)?,
-            epoch,
-            op,
-            resource: scope.info.name(),
-            key: row.get(7)?,
-            uid: row.get(8)?,
-            resource_version: row.get(3)?,
-            relist: flags & FLAG_RELIST != 0,
-            time_ms: row.get(4)?,
-            new,
-            old,
-        });
-    }
-    Ok(())
+    let mut rows = statement.query([seq])?;
+    let Some(row) = rows.next()? else {
+        return Err(Error::Corrupt(format!("version {seq} is in an index, but not in its table")));
+    };
+    let op = Op::from_number(row.get(0)?);
+    let flags: i64 = row.get(1)?;
+    let body: Vec<u8> = row.get(4)?;
+    let prev: Option<Vec<u8>> = row.get(5)?;
+    let body = inner.decode_in(db, &body)?;
+    let (new, old) = if op == Op::Delete {
+        (None, Some(body))
+    } else {
+        (Some(body), prev.map(|prev| inner.decode_in(db, &prev)).transpose()?)
+    };
+    Ok(Change {
+        seq,
+        epoch,
+        op,
+        resource: scope.info.name(),
+        key: row.get(6)?,
+        uid: row.get(7)?,
+        resource_version: row.get(2)?,
+        relist: flags & FLAG_RELIST != 0,
+        time_ms: row.get(3)?,
+        new,
+        old,
+    })
 }

@@ -4,6 +4,7 @@
 //! compressed bodies ([`codec`]) with rows to find them by; [`query`] and [`history`] read them.
 
 pub mod codec;
+pub mod consumers;
 pub mod db;
 pub mod error;
 pub mod export;

@@ -88,6 +88,11 @@ impl Changes {
     }
 
     #[getter]
+    fn epoch(&self, py: Python<'_>) -> i64 {
+        py.detach(|| self.0.lock().epoch())
+    }
+
+    #[getter]
     fn seq(&self, py: Python<'_>) -> i64 {
         py.detach(|| self.0.lock().seq())
     }

@@ -80,6 +80,9 @@ fn parts(error: Error) -> Parts {
         Error::WriterRunning { pid, .. } => {
             ("WriterRunningError", vec![("pid", Detail::Number(pid.map(i64::from)))])
         }
+        Error::ConsumerBusy { pid, .. } => {
+            ("ConsumerBusyError", vec![("pid", Detail::Number(pid.map(i64::from)))])
+        }
         Error::OtherCluster(_) => plain("OtherClusterError"),
         Error::NotAVaiFile(_) => plain("NotAVaiFileError"),
         Error::SchemaTooNew(_) => plain("SchemaTooNewError"),

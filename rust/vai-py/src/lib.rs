@@ -4,6 +4,7 @@
 
 mod bytes;
 mod changes;
+mod consumers;
 mod error;
 mod export;
 mod functions;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::changes::{ChangeRow, Changes};
+    #[pymodule_export]
+    use super::consumers::Consumer;
     #[pymodule_export]
     use super::export::{Export, ExportPiece};
     #[pymodule_export]

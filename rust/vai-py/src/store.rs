@@ -14,6 +14,7 @@ use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
 use vai_core::{Error, Result};
 
 use crate::changes::Changes;
+use crate::consumers::Consumer;
 use crate::error::IntoPyResult;
 use crate::export::Export;
 use crate::listing::Listing;
@@ -270,6 +271,28 @@ impl Store {
         seq: i64,
     ) -> PyResult<Changes> {
         py.detach(|| self.0.changes(resources, epoch, seq)).py().map(Into::into)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+    fn oldest(&self, py: Python<'_>, resources: Vec<String>) -> PyResult<(i64, i64)> {
+        py.detach(|| self.0.oldest(&resources)).py()
+    }
+
+    fn position_at(&self, py: Python<'_>, time_ms: i64) -> PyResult<(i64, i64)> {
+        py.detach(|| self.0.position_at(time_ms)).py()
+    }
+
+    fn consumer(&self, py: Python<'_>, name: &str) -> PyResult<Consumer> {
+        py.detach(|| self.0.consumer(name)).py().map(Into::into)
+    }
+
+    fn consumers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.consumers()).py()?;
+        json(py, &found)
+    }
+
+    fn forget_consumer(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        py.detach(|| self.0.forget_consumer(name)).py()
     }
 
     fn wait_seq(&self, py: Python<'_>, seq: i64, timeout_s: f64) -> PyResult<i64> {

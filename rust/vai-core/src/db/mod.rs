@@ -1,5 +1,7 @@
 //! The only place that opens a connection: creation, checks, pragmas.
 
+pub mod claim;
+pub(crate) mod consumers;
 mod filesystem;
 pub mod gate;
 pub mod live;
@@ -48,6 +50,8 @@ pub struct Files {
     pub lock: PathBuf,
     /// `FILE.live`: what the writer last knew of each scope ([`live`]).
     pub live: PathBuf,
+    /// `FILE.consumers`: the positions of named consumers.
+    pub consumers: PathBuf,
     /// `FILE-wal`: `SQLite`'s write-ahead log.
     pub wal: PathBuf,
 }
@@ -70,7 +74,13 @@ impl Files {
             text.push(suffix);
             PathBuf::from(text)
         };
-        Ok(Self { lock: with(".lock"), live: with(".live"), wal: with("-wal"), main })
+        Ok(Self {
+            lock: with(".lock"),
+            live: with(".live"),
+            consumers: with(".consumers"),
+            wal: with("-wal"),
+            main,
+        })
     }
 }
 

@@ -87,7 +87,8 @@ pub(crate) struct Inner {
     field_cache: definitions::FieldCache,
     writer: Option<WriterHandle>,
     handle: Mutex<Option<lock::Handle>>,
-    closed: AtomicBool,
+    /// Shared with the consumers that it made: their names fall free with it.
+    pub(crate) closed: Arc<AtomicBool>,
     opened_by: u32,
 }
 
@@ -568,6 +569,7 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
         state,
         fields: Arc::clone(&fields),
         shared: Arc::clone(&shared),
+        files: files.clone(),
         commit_interval: options.commit_interval,
         history: prune::Budget { bytes: options.history_bytes, age_ms },
     })?;
@@ -609,7 +611,7 @@ fn inner(
         field_cache: definitions::FieldCache::default(),
         writer,
         handle: Mutex::new(Some(handle)),
-        closed: AtomicBool::new(false),
+        closed: Arc::new(AtomicBool::new(false)),
         opened_by: std::process::id(),
     }
 }

@@ -4,13 +4,19 @@
 //! itself. The horizon is kept per scope: the largest history is cut first, so that events can't
 //! flush the pods' past. Entries that superseded nothing, such as those of the first load, are
 //! stepped over: they are the bodies themselves.
+//!
+//! What a named consumer has not had yet is kept beyond its time, but not beyond the bytes: a
+//! consumer that never comes back must not fill the disk.
+
+use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
 use super::apply::{Op, Writer};
+use super::scopes;
 use super::state::State;
 use crate::db::live::unix_ms;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Rows of one step: it stays far below 20 ms.
 const STEP_ROWS: i64 = 256;
@@ -32,6 +38,8 @@ pub(super) struct Task {
     scope: i64,
     before_ms: i64,
     excess_bytes: i64,
+    /// A consumer needs what is behind this.
+    upto: i64,
 }
 
 /// Bytes above the budget; negative below it.
@@ -46,24 +54,58 @@ pub(super) fn over(state: &State, budget: Budget) -> bool {
     excess_bytes(state, budget) > 0
 }
 
-/// What should be cut now, if anything.
-pub(super) fn due(state: &mut State, db: &Connection, budget: Budget) -> Option<Task> {
+/// What should be cut now, if anything. `holds`: per resource the oldest position of its named
+/// consumers.
+pub(super) fn due(
+    state: &mut State,
+    db: &Connection,
+    budget: Budget,
+    holds: &[(String, i64)],
+) -> Option<Task> {
     let excess = excess_bytes(state, budget);
     let now = unix_ms();
     if excess > 0 {
         let largest = state.scopes.iter().max_by_key(|(_, scope)| scope.history_bytes)?;
-        return Some(Task { scope: *largest.0, before_ms: i64::MIN, excess_bytes: excess });
+        return Some(Task {
+            scope: *largest.0,
+            before_ms: i64::MIN,
+            excess_bytes: excess,
+            upto: i64::MAX,
+        });
     }
     let seq = state.seq;
+    let held = held(db, holds).ok()?;
     state.scopes.iter_mut().filter(|(_, scope)| scope.history_bytes > 0).find_map(|(id, scope)| {
         let age = if scope.brief_history { BRIEF_MS.min(budget.age_ms) } else { budget.age_ms };
         let before_ms = now - age;
         let oldest = oldest(db, *id, scope.floor.max(scope.kept_upto)).ok()?;
         // A first load is not walked through again each second.
         scope.kept_upto = oldest.map_or(seq, |(oldest, _)| oldest - 1);
-        let (_, time_ms) = oldest?;
-        (time_ms < before_ms).then_some(Task { scope: *id, before_ms, excess_bytes: 0 })
+        let (oldest, time_ms) = oldest?;
+        let upto = held.get(&scope.resource).copied().unwrap_or(i64::MAX);
+        (time_ms < before_ms && oldest <= upto).then_some(Task {
+            scope: *id,
+            before_ms,
+            excess_bytes: 0,
+            upto,
+        })
     })
+}
+
+/// The same by the resource's id.
+fn held(db: &Connection, holds: &[(String, i64)]) -> Result<HashMap<i64, i64>> {
+    let mut found = HashMap::new();
+    for (name, seq) in holds {
+        match scopes::resource_named(db, name) {
+            Ok((id, _)) => {
+                found.insert(id, *seq);
+            }
+            // Of a file that was made anew, or of a cluster that no longer serves it.
+            Err(Error::UnknownResource { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(found)
 }
 
 /// (seq, time) of the first entry behind `after` that can be cut.
@@ -89,7 +131,8 @@ pub(super) fn step(writer: &mut Writer<'_>, task: Task) -> Result<()> {
     let (mut raised, from) = (scope.floor, scope.floor.max(scope.kept_upto));
     let mut freed = 0;
     for entry in entries_after(writer.db, task.scope, from)? {
-        if entry.time_ms >= task.before_ms && freed >= task.excess_bytes {
+        let enough = entry.time_ms >= task.before_ms && freed >= task.excess_bytes;
+        if enough || entry.seq > task.upto {
             break;
         }
         if let Some(prev) = entry.prev {

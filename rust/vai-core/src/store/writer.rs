@@ -17,6 +17,8 @@ use super::definitions::KnownFields;
 use super::shared::Shared;
 use super::state::State;
 use super::{build, prune};
+use crate::consumers::Holds;
+use crate::db::Files;
 use crate::db::gate;
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
@@ -63,6 +65,7 @@ pub(super) struct Setup {
     pub(super) state: State,
     pub(super) fields: Fields,
     pub(super) shared: Arc<Shared>,
+    pub(super) files: Files,
     pub(super) commit_interval: Duration,
     pub(super) history: prune::Budget,
 }
@@ -130,11 +133,20 @@ struct Thread {
     last_tidy: Option<Instant>,
     /// A failed step of the build waits so long: a full disk is not helped by trying at once.
     build_after: Option<Instant>,
+    /// What named consumers still need.
+    holds: Holds,
 }
 
 impl Thread {
     fn new(setup: Setup) -> Self {
-        Self { setup, suspect: false, last_commit: None, last_tidy: None, build_after: None }
+        Self {
+            setup,
+            suspect: false,
+            last_commit: None,
+            last_tidy: None,
+            build_after: None,
+            holds: Holds::default(),
+        }
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
@@ -258,13 +270,15 @@ impl Thread {
         self.setup.shared.checkpointer.look();
         self.build();
         let budget = self.setup.history;
-        if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE)
-            && !prune::over(&self.setup.state, budget)
-        {
+        let over = prune::over(&self.setup.state, budget);
+        if self.last_tidy.is_some_and(|last| last.elapsed() < IDLE) && !over {
             return;
         }
         self.last_tidy = Some(Instant::now());
-        if let Some(task) = prune::due(&mut self.setup.state, &self.setup.connection, budget) {
+        let Setup { state, connection, files, .. } = &mut self.setup;
+        // Above the budget of bytes nobody is waited for.
+        let holds = if over { &[][..] } else { self.holds.look(files, connection) };
+        if let Some(task) = prune::due(state, connection, budget, holds) {
             // A failed step is tried again with the next one; nothing was promised to anyone.
             let _ = self.transact(|writer| prune::step(writer, task));
         }
