@@ -2,15 +2,17 @@
 //!
 //! vai's own language ([`Ast`]), Kubernetes' selectors ([`Expr::from_labels`],
 //! [`Expr::from_fields`]) and Steve's parameters ([`steve`]) are parsers into [`Expr`]; the indexes
-//! and the matcher, which reads bodies, evaluate it.
+//! and the [`Matcher`], which reads bodies, evaluate it.
 //!
 //! A missing value is missing: no test is true of it. `!=` and its like are written as *exists and
 //! not*, so that they are false of it too; Kubernetes' selectors, where a missing key matches `!=`,
 //! compile to a plain [`Expr::Not`].
 
 mod bind;
+mod catalogue;
 mod fold;
 mod lex;
+mod matcher;
 mod parse;
 mod pattern;
 mod print;
@@ -27,7 +29,9 @@ use std::ops::Bound;
 use ipnet::IpNet;
 
 pub use self::bind::{Catalogue, FieldInfo};
+pub use self::catalogue::Fields;
 pub use self::fold::Fold;
+pub use self::matcher::{Held, Matcher, Reader};
 pub use self::parse::{Ast, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use self::pattern::Pattern;
 pub use self::sort::{Missing, SortKey, SortOrder};

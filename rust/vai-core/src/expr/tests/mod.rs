@@ -1,6 +1,7 @@
 //! What expressions mean, and that they survive printing.
 
 mod language;
+mod matching;
 mod round_trip;
 
 use super::{Catalogue, FieldInfo};
