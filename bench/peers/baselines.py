@@ -62,14 +62,14 @@ class Dict(Peer):
                 self.objects[key(pod)] = pod
 
     def ask(self, question: Question) -> Answer:
-        if question.get:
-            found = self.objects.get(question.get)
+        if question.gets:
+            found = self.objects.get(question.gets[0])
             pods = [] if found is None else [found]
             return len(pods), _list(pods), {}
         test = _test(question)
         matches = [(name, pod) for name, pod in self.objects.items() if test(pod)]
-        end = question.offset + question.limit if question.limit else len(matches)
-        pods = [pod for _, pod in _first(matches, question.sort, end)[question.offset :]]
+        end = question.offsets[0] + question.limit if question.limit else len(matches)
+        pods = [pod for _, pod in _first(matches, question.sort, end)[question.offsets[0] :]]
         facets = {path: _counts(path, matches) for path in question.facets}
         return len(matches), _list(pods), facets
 
@@ -192,7 +192,7 @@ class Sqlite(Peer):
             direction = "DESC" if question.sort.descending else "ASC"
             path = by or f"$.{question.sort.path}"
             order = f"body ->> '{path}' {direction} NULLS LAST, key"
-        page = f"ORDER BY {order} LIMIT {question.limit or -1} OFFSET {question.offset}"
+        page = f"ORDER BY {order} LIMIT {question.limit or -1} OFFSET {question.offsets[0]}"
         items = ",".join(
             body for (body,) in self._db.execute(f"SELECT body {where} {page}", values)
         )
@@ -211,9 +211,9 @@ class Sqlite(Peer):
 
 def _where(question: Question) -> tuple[str, list[str]]:
     conditions, values = ["1"], []
-    if question.get:
+    if question.gets:
         conditions.append("key = ?")
-        values.append(question.get)
+        values.append(question.gets[0])
     if question.namespaces is not None:
         conditions.append("namespace IN (SELECT value FROM json_each(?))")
         values.append(_encode(question.namespaces).decode())

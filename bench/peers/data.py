@@ -223,15 +223,15 @@ def _line(file: BinaryIO, kind: str, pod: dict[str, Any]) -> None:
 
 
 def _shapes(source: _Pods, table: dict[str, oracle.Record]) -> Shapes:
-    keys = sorted(table)
-    some_key = keys[len(keys) // 2]
-    part = some_key.rsplit("-", 2)[1]
+    keys = random.Random("shapes").sample(sorted(table), min(200, len(table)))
+    pages = range(0, len(table) // 100 * 100, 100)
+    part = keys[0].rsplit("-", 2)[1]
     return Shapes(
-        some_key=some_key,
+        some_keys=keys,
+        offsets=[random.Random(f"offset {number}").choice(pages) for number in range(50)],
         some_node=source.nodes[len(source.nodes) // 2],
         rare_part=part[:6],
         namespaces=source.namespaces,
-        count=len(keys),
     )
 
 

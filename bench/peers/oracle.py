@@ -71,7 +71,7 @@ def answer(question: Question, records: Sequence[tuple[str, Record]]) -> Expecte
     found = [
         (name, one)
         for name, one in records
-        if (not question.get or name == question.get)
+        if (not question.gets or name == question.gets[0])
         and (allowed is None or one.namespace in allowed)
         and question.name_contains in one.name
         and all(passes(one.labels, test) for test in question.labels)
@@ -84,7 +84,7 @@ def answer(question: Question, records: Sequence[tuple[str, Record]]) -> Expecte
     if question.sort is not None:
         found = _sorted(found, question.sort)
     facets = {path: _counts(path, (one for _, one in found)) for path in question.facets}
-    start = question.offset
+    start = question.offsets[0]
     pages = max(1, question.walk)
     end = start + question.limit * pages if question.limit else start
     return Expected(len(found), [name for name, _ in found[start:end]], facets)

@@ -51,7 +51,7 @@ class SortKey(msgspec.Struct, frozen=True):
 
 
 class Expected(msgspec.Struct):
-    """The answer of a loop over plain Python values."""
+    """The answer of a loop over plain Python values, for the first offset or key."""
 
     total: int
     #: Keys of the page in order.
@@ -76,25 +76,27 @@ class Question(msgspec.Struct, omit_defaults=True):
     sort: SortKey | None = None
     #: 0 is all.
     limit: int = 100
-    offset: int = 0
+    #: Where the page begins; of several each call takes the next one.
+    offsets: list[int] = msgspec.field(default_factory=lambda: [0])
     #: Count the values of these paths among all matches.
     facets: list[str] = []
     #: Not one page, but so many, each from where the one before ended.
     walk: int = 0
-    #: Not a list, but the one object with this namespace/name.
-    get: str = ""
+    #: Not a list, but the one object with this namespace/name; each call takes the next one.
+    gets: list[str] = []
     expected: Expected | None = None
 
 
 class Shapes(msgspec.Struct):
     """What the data has that the questions name."""
 
-    some_key: str
+    #: In random order.
+    some_keys: list[str]
+    offsets: list[int]
     some_node: str
     #: Part of the names of one workload's pods.
     rare_part: str
     namespaces: list[str]
-    count: int
 
 
 #: Labels of workloads, given to one in so many.
@@ -110,7 +112,6 @@ def questions(shapes: Shapes) -> Iterable[Question]:
     """All of them, in the order of the table."""
     frontend = LabelTest("tier", "=", ("frontend",))
     created = SortKey(path="metadata.creationTimestamp", descending=True)
-    half = shapes.count // 200 * 100
     spaces = shapes.namespaces
     absent = [f"absent-{number:05d}" for number in range(MANY_NAMESPACES)]
     few = spaces[:: max(1, len(spaces) // 50)][:50]
@@ -135,8 +136,8 @@ def questions(shapes: Shapes) -> Iterable[Question]:
         "sort by node, label = (33 %)", labels=[frontend], sort=SortKey(path="spec.nodeName")
     )
     yield Question("sort by a label", sort=SortKey(label="app.kubernetes.io/version"))
-    yield Question("offset of half", offset=half)
-    yield Question("offset of half, by creation", offset=half, sort=created)
+    yield Question("any offset", offsets=shapes.offsets)
+    yield Question("any offset, by creation", offsets=shapes.offsets, sort=created)
     yield Question("next page, from page to page", walk=10)
     yield Question("name contains, selective", name_contains=shapes.rare_part)
     yield Question("name contains, 6 %", name_contains="api-")
@@ -149,5 +150,5 @@ def questions(shapes: Shapes) -> Iterable[Question]:
         "un-indexed path",
         unindexed=PathTest("status.containerStatuses[0].lastState.terminated.reason", "OOMKilled"),
     )
-    yield Question("one object", get=shapes.some_key)
+    yield Question("one object", gets=shapes.some_keys)
     yield Question("whole list, bytes", limit=0)

@@ -50,13 +50,14 @@ class Race:
         try:
             self._load()
             self._weigh("memory after the load", "rss")
+            self._weigh("files after the load", "disk")
             self._once("burst", f"{self.about.burst:,} events in bursts", self.about.burst)
             self._once("lone", "one event alone, until kept")
             for number, question in enumerate(data.read_questions(self.folder)):
                 self._ask(number, question)
             self._weigh("memory after all questions", "rss")
             self._weigh("memory at its peak", "peak")
-            self._weigh("files", "disk")
+            self._weigh("files after all", "disk")
         finally:
             self._end_all()
         self._open("open to first page, new process", 0)

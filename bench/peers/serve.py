@@ -72,8 +72,8 @@ class Peer(ABC):
     def walk(self, question: Question) -> Iterator[Answer]:
         """Page by page; by offset where a peer knows no other way."""
         for number in range(question.walk):
-            offset = question.offset + number * question.limit
-            yield self.ask(_with_offset(question, offset))
+            offset = question.offsets[0] + number * question.limit
+            yield self.ask(structs.replace(question, offsets=[offset], walk=0))
 
     @abstractmethod
     def close(self) -> None:
@@ -131,17 +131,13 @@ def _ask(peer: Peer, question: Question, command: dict[str, Any], work: Path) ->
     while not first or (
         len(seconds) < command["calls"] and time.perf_counter() - began < command["budget_s"]
     ):
-        answers = peer.walk(question) if question.walk else iter([])
+        one = _variant(question, len(seconds))
+        answers = peer.walk(one) if one.walk else (peer.ask(only) for only in (one,))
         got: list[Answer] = []
-        while True:
+        for _ in range(max(1, one.walk)):
             started = time.perf_counter()
-            answer = next(answers, None) if question.walk else peer.ask(question)
-            if answer is None:
-                break
+            got.append(next(answers))
             seconds.append(time.perf_counter() - started)
-            got.append(answer)
-            if not question.walk:
-                break
         first = first or got
     total, body, facets = first[0]
     if question.limit:
@@ -151,8 +147,11 @@ def _ask(peer: Peer, question: Question, command: dict[str, Any], work: Path) ->
     return {"seconds": seconds, "total": total, "bytes": len(body)}
 
 
-def _with_offset(question: Question, offset: int) -> Question:
-    return structs.replace(question, offset=offset, walk=0)
+def _variant(question: Question, number: int) -> Question:
+    """The next offset and key."""
+    offset = question.offsets[number % len(question.offsets)]
+    gets = question.gets and [question.gets[number % len(question.gets)]]
+    return structs.replace(question, offsets=[offset], gets=gets)
 
 
 def _lone(peer: Peer, lines: bytes) -> Iterator[float]:

@@ -46,8 +46,8 @@ class Vai(Peer):
         self._writing.settle()
 
     def ask(self, question: Question) -> Answer:
-        if question.get:
-            namespace, _, name = question.get.partition("/")
+        if question.gets:
+            namespace, _, name = question.gets[0].partition("/")
             found = self._reader().get("pods", name, namespace=namespace)
             raw = b"" if found is None else found.raw
             return int(found is not None), b'{"kind":"PodList","items":[%s]}' % raw, {}
@@ -97,8 +97,8 @@ def _arguments(question: Question) -> dict[str, Any]:
         found["sort"] = [f"-{name}" if by.descending else name]
     if question.limit:
         found["limit"] = question.limit
-    if question.offset:
-        found["offset"] = question.offset
+    if question.offsets != [0]:
+        found["offset"] = question.offsets[0]
     if question.facets:
         found["facets"] = question.facets
     return found

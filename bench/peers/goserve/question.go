@@ -30,10 +30,26 @@ type Question struct {
 	Unindexed    *PathTest   `json:"unindexed"`
 	Sort         *SortKey    `json:"sort"`
 	Limit        int         `json:"limit"`
-	Offset       int         `json:"offset"`
+	Offsets      []int       `json:"offsets"`
 	Facets       []string    `json:"facets"`
 	Walk         int         `json:"walk"`
-	Get          string      `json:"get"`
+	Gets         []string    `json:"gets"`
+
+	// Of Offsets and Gets those of this call.
+	Offset int    `json:"-"`
+	Get    string `json:"-"`
+}
+
+// variant takes the next offset and key.
+func (q *Question) variant(number int) Question {
+	one := *q
+	if len(q.Offsets) > 0 {
+		one.Offset = q.Offsets[number%len(q.Offsets)]
+	}
+	if len(q.Gets) > 0 {
+		one.Get = q.Gets[number%len(q.Gets)]
+	}
+	return one
 }
 
 // newQuestion has the defaults that are left out.

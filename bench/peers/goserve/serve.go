@@ -214,10 +214,11 @@ func ask(peer Peer, question *Question, do command, work string) (map[string]any
 	began := time.Now()
 	for first == nil || (len(seconds) < do.Calls && time.Since(began).Seconds() < do.BudgetS) {
 		var got []Answer
-		one := *question
+		one := question.variant(len(seconds))
+		start := one.Offset
 		for number := range max(1, question.Walk) {
 			// A walk goes by offset: no peer here has a cursor.
-			one.Offset = question.Offset + number*question.Limit
+			one.Offset = start + number*question.Limit
 			started := time.Now()
 			answer, err := peer.Ask(&one)
 			if err != nil {

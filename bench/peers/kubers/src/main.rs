@@ -108,10 +108,11 @@ fn ask(peer: &Peer, question: &Question, command: &Command, work: &Path) -> Resu
         || (seconds.len() < command.calls && began.elapsed().as_secs_f64() < command.budget_s)
     {
         let mut got = Vec::new();
-        let mut one = question.clone();
+        let mut one = question.variant(seconds.len());
+        let start = one.offset;
         for number in 0..question.walk.max(1) {
             // A walk goes by offset: the store has no cursor.
-            one.offset = question.offset + number * question.limit;
+            one.offset = start + number * question.limit;
             let started = Instant::now();
             let answer = peer.ask(&one)?;
             seconds.push(started.elapsed().as_secs_f64());

@@ -36,10 +36,29 @@ pub struct Question {
     pub unindexed: Option<PathTest>,
     pub sort: Option<SortKey>,
     pub limit: usize,
-    pub offset: usize,
+    pub offsets: Vec<usize>,
     pub facets: Vec<String>,
     pub walk: usize,
+    pub gets: Vec<String>,
+    /// Of `offsets` and `gets` those of this call.
+    #[serde(skip)]
+    pub offset: usize,
+    #[serde(skip)]
     pub get: String,
+}
+
+impl Question {
+    /// Takes the next offset and key.
+    pub fn variant(&self, number: usize) -> Self {
+        let mut one = self.clone();
+        if !self.offsets.is_empty() {
+            one.offset = self.offsets[number % self.offsets.len()];
+        }
+        if !self.gets.is_empty() {
+            one.get.clone_from(&self.gets[number % self.gets.len()]);
+        }
+        one
+    }
 }
 
 impl Default for Question {
@@ -52,9 +71,11 @@ impl Default for Question {
             unindexed: None,
             sort: None,
             limit: 100,
-            offset: 0,
+            offsets: Vec::new(),
             facets: Vec::new(),
             walk: 0,
+            gets: Vec::new(),
+            offset: 0,
             get: String::new(),
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Answer {
 pub(crate) fn missing(question: &Question) -> Option<&'static str> {
     let wants = [
         (question.sort.is_some(), "sort"),
-        (question.offset > 0, "offset"),
+        (question.offsets.iter().any(|offset| *offset > 0), "offset"),
         (!question.name_contains.is_empty(), "contains"),
         (question.unindexed.is_some(), "paths"),
         (!question.facets.is_empty(), "facets"),
@@ -25,9 +25,10 @@ pub(crate) fn missing(question: &Question) -> Option<&'static str> {
     wants.into_iter().find_map(|(wanted, name)| wanted.then_some(name))
 }
 
-/// One page, or for a walk its last one.
-pub(crate) fn ask(store: &Store, question: &Question) -> Result<Answer, Failure> {
-    if let Some((namespace, name)) = question.get.split_once('/') {
+/// One page, or for a walk its last one; `number` picks one of several keys.
+pub(crate) fn ask(store: &Store, question: &Question, number: usize) -> Result<Answer, Failure> {
+    let key = question.gets.get(number % question.gets.len().max(1));
+    if let Some((namespace, name)) = key.and_then(|key| key.split_once('/')) {
         let found = store.get("pods", Some(namespace), name)?;
         let total = usize::from(found.is_some());
         let body = found.map(|row| row.body()).transpose()?.unwrap_or_default();

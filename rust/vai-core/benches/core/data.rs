@@ -54,13 +54,13 @@ pub(crate) struct Question {
     #[serde(default = "hundred")]
     pub(crate) limit: usize,
     #[serde(default)]
-    pub(crate) offset: usize,
+    pub(crate) offsets: Vec<usize>,
     #[serde(default)]
     pub(crate) facets: Vec<String>,
     #[serde(default)]
     pub(crate) walk: usize,
     #[serde(default)]
-    pub(crate) get: String,
+    pub(crate) gets: Vec<String>,
     pub(crate) expected: Expected,
 }
 

@@ -110,7 +110,7 @@ fn questions(
             eprintln!("left out, the engine has no {what} yet: {}", question.name);
             continue;
         }
-        let total = match ask(reader, question) {
+        let total = match ask(reader, question, 0) {
             Ok(answer) => answer.total,
             Err(error) => {
                 eprintln!("left out, {error}: {}", question.name);
@@ -124,11 +124,13 @@ fn questions(
         if question.limit == 0 {
             group.sample_size(10).throughput(Throughput::Bytes(data.about.json_bytes));
         }
+        let mut number = 0;
         group.bench_function(&question.name, |bencher| {
             bencher.iter_custom(|times| {
                 timed(times, || {
+                    number += 1;
                     let started = Instant::now();
-                    let answer = ask(reader, question)?;
+                    let answer = ask(reader, question, number)?;
                     std::hint::black_box(&answer.body);
                     Ok(since(started) / u32::try_from(question.walk.max(1))?)
                 })
@@ -156,7 +158,7 @@ fn openings(
                 timed(times, || {
                     let started = Instant::now();
                     let reader = Store::open(path, Mode::Reader, store::options())?;
-                    ask(&reader, question)?;
+                    ask(&reader, question, 0)?;
                     let taken = since(started);
                     reader.close();
                     Ok(taken)
@@ -195,7 +197,7 @@ fn side_by_side(
                                     })
                                     .is_ok()
                                 {
-                                    if ask(reader, question).is_err() {
+                                    if ask(reader, question, 0).is_err() {
                                         failed.fetch_add(1, Ordering::Relaxed);
                                     }
                                 }
