@@ -31,6 +31,7 @@ __all__ = [
     "boottime_s",
     "build_profile",
     "compare_resource_versions",
+    "field_name",
     "nearest",
     "parse_field_selector",
     "parse_label_selector",
@@ -64,6 +65,12 @@ def after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """The child's one thread may enter."""
+
+def field_name(path: str, kind: str, many: bool | None = None) -> str:
+    """What a field of this path is called: `spec.priority`.
+
+    Raises InvalidRequestError for a path or a type that are none, or that do not go together.
+    """
 
 def nearest(word: str, known: list[str], limit: int = 3) -> list[str]:
     """The known names closest to `word` by edit distance, best first."""
@@ -342,6 +349,19 @@ class Store:
         """JSON array of the Table column definitions last seen for the resource."""
     def scope_status(self) -> bytes:
         """JSON array of vai.types.ScopeStatus: true for this moment, in any process."""
+    def fields(self, resource: str | None = None) -> bytes:
+        """JSON array of `vai.types.Field`: of a resource, or of all."""
+    def index(self, resource: str, path: str, kind: str = "text", many: bool | None = None) -> None:
+        """Have the writer index a field from now on; the file remembers it.
+
+        Returns once that is durable, before the field is built: `fields` tells how far it is. The
+        same field again changes nothing, nor does one that the resource has anyway; another type
+        builds it anew. Raises ReadOnlyError for a reader, InvalidRequestError for a path or a type
+        that are none, and for another type of a field of vai's own or of a CRD,
+        UnknownResourceError.
+        """
+    def unindex(self, resource: str, path: str) -> None:
+        """Drop a field that `index` added. Raises ReadOnlyError or UnknownFieldError."""
     def stats(self) -> bytes:
         """JSON object: file and WAL bytes, epoch, seq, floor, bytes written, writer pid."""
 

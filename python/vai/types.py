@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -37,6 +37,16 @@ class Redaction(StrEnum):
     METADATA = "metadata"
 
 
+class PrinterColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """What a CRD has kubectl print of its objects (`additionalPrinterColumns`)."""
+
+    name: str
+    #: string, integer, number, boolean or date.
+    type: str
+    #: JSONPath as kubectl takes it: `.status.conditions[?(@.type=="Ready")].status`.
+    json_path: str
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """What discovery says of one resource (a GroupVersionResource)."""
 
@@ -51,6 +61,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     verbs: tuple[str, ...] = ()
     #: Paths of a CRD's `selectableFields`; built-in kinds have vai's own catalogue.
     selectable_fields: tuple[str, ...] = ()
+    #: A CRD's columns, which become fields of its objects.
+    printer_columns: tuple[PrinterColumn, ...] = ()
 
     @property
     def name(self) -> str:
@@ -108,6 +120,60 @@ class Scope(msgspec.Struct, frozen=True):
         if self.field_selector:
             words.append(f"with fields {self.field_selector}")
         return " ".join(words)
+
+
+#: The types of a field; quantities are Kubernetes' (500m, 2Gi), durations Go's (1h30m).
+FieldType = Literal["text", "int", "number", "quantity", "time", "duration", "ip", "bool"]
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that the objects of a resource are indexed by.
+
+    Attributes:
+        resource: `plural[.group]`.
+        name: as queries call it: `status.phase`.
+        aliases: other names that queries may use: `phase`.
+        paths: where in an object its value is.
+        type: as what values compare.
+        many: whether an object may have several values.
+        selectable: whether a real API server accepts it in a field selector.
+        source: whose it is: vai's catalogue, the resource's CRD, or `Cache.index`.
+        ready: whether it is built; until then queries read the objects' bodies instead.
+        progress: from 0 to 1 while it is being built, 1 when it is ready.
+        invalid: values that do not parse as the type; they count as missing.
+        invalid_example: key of an object that has such a value.
+    """
+
+    resource: str
+    name: str
+    aliases: tuple[str, ...]
+    paths: tuple[str, ...]
+    type: FieldType
+    many: bool
+    selectable: bool
+    source: Literal["built-in", "crd", "user"]
+    ready: bool
+    progress: float
+    invalid: int
+    invalid_example: str | None
+
+
+class FieldAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """A field to index, as a line of a file of fields has it.
+
+    Attributes:
+        resource: as kubectl takes it.
+        path: JSON path: `.spec.priority`, `.spec.containers[*].image`.
+        type: as what values compare.
+        many: whether an object may have several values; None leaves that to the path.
+        place: where it is written, for messages.
+    """
+
+    resource: str
+    path: str
+    type: str = "text"
+    many: bool | None = None
+    place: str = ""
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ from vai.types import (
     EVERYTHING,
     Cluster,
     ConsumerStatus,
+    Field,
+    FieldType,
     Freshness,
     Position,
     Resource,
@@ -144,6 +146,56 @@ class Cache:
     def position(self) -> Position:
         """The last commit: `changes(since=position)` goes on from here."""
         return self._engine.store.position()
+
+    # fields
+
+    def fields(self, resource: str | None = None) -> tuple[Field, ...]:
+        """What objects are indexed by, how far new fields are built, and what did not parse.
+
+        Args:
+            resource: as kubectl takes it; None for every resource of the file.
+        """
+        found = None if resource is None else self._reads.resolve(resource)
+        return tuple(self._engine.store.fields(found))
+
+    def index(
+        self,
+        resource: str,
+        path: str,
+        *,
+        type: FieldType = "text",  # noqa: A002 - what it is called in files of fields too
+        many: bool | None = None,
+    ) -> None:
+        """Index one more field of a resource, from now on and for everybody who opens the file.
+
+        Returns once that is recorded. What is there already is indexed in the background, in steps
+        of at most 20 ms between changes, without asking the server; a query that names the field
+        meanwhile is answered from the bodies. `fields` tells how far it is. The same field again,
+        or one that vai indexes anyway, costs nothing; with another type it is built anew.
+
+        Args:
+            resource: as kubectl takes it.
+            path: where the value is: `.spec.priority`, `.spec.containers[*].image`,
+                `.status.conditions[type=Ready].status`, `.metadata.annotations[example.com/team]`.
+            type: as what values compare. One that does not parse counts as missing, and `fields`
+                reports it.
+            many: whether an object may have several values; None leaves that to the path.
+
+        Raises:
+            InvalidRequestError: no such path or type; or vai or the CRD has it as another type.
+            ReadOnlyError: another process syncs the file; it alone can index.
+            NotSyncedError: it is not known yet what the server serves.
+        """
+        self._engine.store.index(self._reads.resolve(resource), path, type, many=many)
+
+    def unindex(self, resource: str, path: str) -> None:
+        """Drop a field that `index` added; its space is freed in the background.
+
+        Raises:
+            UnknownFieldError: `index` added no such field.
+            ReadOnlyError: another process syncs the file.
+        """
+        self._engine.store.unindex(self._reads.resolve(resource), path)
 
     # reads
 

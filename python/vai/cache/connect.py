@@ -11,6 +11,7 @@ from typing import Final, Literal, final
 
 from vai.cache.cache import Cache
 from vai.cache.engine import Connector, Engine, Role, Syncing
+from vai.cache.fieldfile import read_fields
 from vai.cache.query import wanted_scopes
 from vai.config import Settings, load_settings
 from vai.errors import InvalidRequestError
@@ -44,6 +45,7 @@ def connect(
     secret_values: bool = False,
     live_within: float | timedelta | None = None,
     settings: Settings | None = None,
+    fields: str | os.PathLike[str] | None = None,
 ) -> Cache:
     """Open a cluster file and keep these scopes of it current in the background.
 
@@ -66,15 +68,20 @@ def connect(
             ever leaves the server.
         live_within: age of the last proof up to which a scope counts as live.
         settings: everything that can be set, in place of the environment.
+        fields: a TOML file of fields to index besides vai's own, a table per resource:
+            `[pods]`, then `".spec.priority" = "int"`. What the file no longer names stays until
+            `Cache.unindex`. A process that only follows another one does not index.
 
     Raises:
-        InvalidRequestError: a selector, a kubeconfig or another argument is wrong.
+        InvalidRequestError: a selector, a kubeconfig, the file of fields or another argument is
+            wrong.
         WriterRunningError: role "writer", and another process (`.pid`) writes the file.
         OtherClusterError: the file holds another cluster.
         FileError: the file can't be used; it was not touched.
     """
     chosen = _settings(settings, kubeconfig, context, live_within)
     wanted = wanted_scopes(scopes, secret_values=secret_values)
+    asked = () if fields is None else read_fields(fields)
     if not wanted and role != "reader":
         raise InvalidRequestError("say what to keep: scopes=['pods'], or ['*'] for everything")
 
@@ -83,7 +90,7 @@ def connect(
         from vai.informer import Informer
         from vai.kube import connect as transport_of
 
-        return Informer(store, transport_of(chosen), wanted, chosen)
+        return Informer(store, transport_of(chosen), wanted, chosen, asked)
 
     place = file if file is not None else chosen.file
     if place is None:

@@ -11,7 +11,7 @@ import msgspec
 
 from vai.cli.command import Command
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
-from vai.types import Cluster, Redaction, ScopeStatus, State, duration
+from vai.types import Cluster, Field, Redaction, ScopeStatus, State, duration
 
 if TYPE_CHECKING:
     from vai.store import Store
@@ -57,15 +57,19 @@ def status(file: str | None, output: str, kubeconfig: str | None, context: str |
     path = file_of(file, context, kubeconfig)
     with open_reader(path) as store:
         if output == "json":
-            click.echo(json_of(store.cluster(), store.scopes()))
+            click.echo(json_of(store.cluster(), store.scopes(), store.fields()))
         else:
             for line in _table(path, store):
                 click.echo(line)
 
 
-def json_of(cluster: Cluster | None, scopes: Sequence[ScopeStatus]) -> str:
-    """`{"cluster": {…}, "scopes": [{"resource": "pods", "namespace": null, …}]}`."""
-    document = {"cluster": cluster, "scopes": [_scope_json(one) for one in scopes]}
+def json_of(cluster: Cluster | None, scopes: Sequence[ScopeStatus], fields: Sequence[Field]) -> str:
+    """`{"cluster": {…}, "scopes": [{"resource": "pods", …}], "fields": [{"name": …}]}`."""
+    document = {
+        "cluster": cluster,
+        "scopes": [_scope_json(one) for one in scopes],
+        "fields": list(fields),
+    }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
@@ -89,10 +93,24 @@ def _table(path: Path, store: Store) -> list[str]:
         ("RESOURCE", "NAMESPACE", "STATE", "SINCE", "PROVEN", "OBJECTS", "NOTE")
     ]
     rows += [_row(one) for one in scopes]
-    head = [*_head(path, store), ""]
+    head = [*_head(path, store), *_fields(store.fields()), ""]
     if not scopes:
         return [*head, "never synced"]
     return [*head, *(line.rstrip() for line in lines_of(rows))]
+
+
+def _fields(fields: Sequence[Field]) -> list[str]:
+    """What is being built, and values that are not what their field says."""
+    lines = [
+        f"{one.resource} {one.name}: {one.progress:.0%} built" for one in fields if not one.ready
+    ]
+    lines += [
+        f"{one.resource} {one.name}: {one.invalid} of its values "
+        f"{'is' if one.invalid == 1 else 'are'} no {one.type}, as of {one.invalid_example}"
+        for one in fields
+        if one.invalid
+    ]
+    return [f"{'Fields:' if number == 0 else '':9} {line}" for number, line in enumerate(lines)]
 
 
 def _row(one: ScopeStatus) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from vai.cli.command import Command
 from vai.cli.failures import EXIT_ERROR, Failure, check_selectors, warn
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option
 from vai.errors import ForbiddenError, UnknownResourceError, VaiError
-from vai.types import Scope, ScopeStatus, State, duration
+from vai.types import FieldAsk, Scope, ScopeStatus, State, duration
 
 if TYPE_CHECKING:
     from vai.informer import Informer
@@ -89,6 +89,11 @@ class Standing:
     is_flag=True,
     help="Keep the values of Secrets too; without it they never leave the server.",
 )
+@click.option(
+    "--fields",
+    metavar="FILE",
+    help="Index the fields that this TOML file names, besides vai's own.",
+)
 @kubeconfig_option
 @context_option
 @click.pass_context
@@ -102,6 +107,7 @@ def sync(
     once: bool,
     timeout: str | None,
     secret_values: bool,
+    fields: str | None,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
@@ -114,6 +120,9 @@ def sync(
 
     SIGINT and SIGTERM end it with exit code 0 within three seconds. Secrets are kept only when
     named, and then without values unless --secret-values is given.
+
+    A file of fields has a table per resource and a line per path: [pods], then
+    ".spec.priority" = "int". They are built in the background; `vai status` tells how far.
 
     Examples:
       vai sync --file prod.db --resources pods,deployments.apps
@@ -128,12 +137,13 @@ def sync(
     """
     limit_s = _timeout(timeout, once=once)
     scopes = _scopes(resources, namespace, selector, field_selector)
+    asked = _asked(fields)
     path = file_of(file, context, kubeconfig)
     if file is None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _until_signalled() as stopped,
-        _running(path, scopes, secret_values, kubeconfig, context) as running,
+        _running(path, scopes, secret_values, asked, kubeconfig, context) as running,
     ):
         done = _watch(*running, stopped, once=once, limit_s=limit_s)
     if once and not stopped.is_set():
@@ -162,6 +172,18 @@ def _scopes(resources: str, namespace: str | None, labels: str, fields: str) -> 
     names = _parts(resources, "--resources")
     spaces = None if namespace is None else _parts(namespace, "--namespace")
     return [Scope(name, spaces, labels, fields) for name in names]
+
+
+def _asked(fields: str | None) -> tuple[FieldAsk, ...]:
+    from vai.cache.fieldfile import read_fields
+    from vai.errors import InvalidRequestError
+
+    if fields is None:
+        return ()
+    try:
+        return read_fields(fields)
+    except InvalidRequestError as error:
+        raise click.BadParameter(str(error), param_hint="'--fields'") from None
 
 
 def _parts(text: str, option: str) -> tuple[str, ...]:
@@ -195,6 +217,7 @@ def _running(
     path: Path,
     scopes: Sequence[Scope],
     secret_values: bool,
+    fields: Sequence[FieldAsk],
     kubeconfig: str | None,
     context: str | None,
 ) -> Iterator[tuple[Store, Informer]]:
@@ -210,7 +233,7 @@ def _running(
         from vai.informer import Informer
         from vai.kube import connect
 
-        informer = Informer(store, connect(settings), wanted, settings)
+        informer = Informer(store, connect(settings), wanted, settings, fields)
         informer.start()
         try:
             yield store, informer

@@ -16,9 +16,11 @@ from vai.errors import (
     DiskFullError,
     FileError,
     ForbiddenError,
+    InvalidRequestError,
     OfflineError,
     OtherClusterError,
     ReadOnlyError,
+    UnknownResourceError,
     VaiError,
 )
 from vai.informer.plan import Target, plan
@@ -27,7 +29,7 @@ from vai.kube.discovery import Definition, definition, discover, identify, is_bu
 from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
 from vai.store import Catalogue, Store, boottime_s, compare_resource_versions, nearest
-from vai.types import Cluster, Resource, Scope, State
+from vai.types import Cluster, FieldAsk, Resource, Scope, State
 
 _log: Final = logging.getLogger("vai")
 
@@ -37,6 +39,8 @@ _STOP_S: Final = 1.5
 _UNKNOWN_AGAIN_S: Final = 30.0
 #: New CRDs join "everything" by themselves: our choice, three small requests in ten minutes.
 _EVERYTHING_AGAIN_S: Final = 600.0
+#: A CRD whose fields change is noticed by then (our choice: one small request per CRD).
+_DEFINITION_AGAIN_S: Final = 300.0
 #: Reflectors that meet the same 404 together share one discovery.
 _DISCOVERY_SHARED_S: Final = 2.0
 #: Where `vai status` finds why nothing could begin.
@@ -51,10 +55,16 @@ class Informer:
         transport: to the server; `stop` closes it.
         scopes: what to keep.
         settings: times and sizes.
+        fields: what to index besides, once it is known what the server serves.
     """
 
     def __init__(
-        self, store: Store, transport: Transport, scopes: Sequence[Scope], settings: Settings
+        self,
+        store: Store,
+        transport: Transport,
+        scopes: Sequence[Scope],
+        settings: Settings,
+        fields: Sequence[FieldAsk] = (),
     ) -> None:
         self._store = store
         self._transport = transport
@@ -68,6 +78,8 @@ class Informer:
         self._identified = threading.Lock()
         self._identified_at = float("-inf")
         self._definitions: dict[str, Definition] = {}
+        self._defined_at: dict[tuple[str, str], float] = {}
+        self._fields = list(fields)
         self._problems: dict[str, VaiError] = {}
         self._fatal: VaiError | None = None
         self._planned = threading.Event()
@@ -171,6 +183,7 @@ class Informer:
         catalogue = self._discover()
         targets, unknown = plan(self._scopes, catalogue)
         self._store.put_resources(self._with_fields(catalogue, targets))
+        self._index()
         for target in targets:
             self._sync(target)
         with self._lock:
@@ -211,31 +224,58 @@ class Informer:
         return Catalogue([*found.resources, *kept], nearest)
 
     def _with_fields(self, catalogue: Catalogue, targets: Iterable[Target]) -> list[Resource]:
-        """The catalogue, with the selectable fields of the CRDs that are synced."""
+        """The catalogue, with the fields that the CRDs of what is synced declare.
+
+        A definition that can't be read keeps the fields that are recorded: to drop them would mean
+        to build them again.
+        """
         for resource in {target.resource.name: target.resource for target in targets}.values():
-            if resource.name not in self._definitions and not is_built_in(resource):
+            if not is_built_in(resource):
                 self._define(resource)
-        fields = {
-            name: found.selectable_fields
-            for name, found in self._definitions.items()
-            if found.selectable_fields
-        }
-        return [
-            msgspec.structs.replace(resource, selectable_fields=fields[resource.name])
-            if resource.name in fields
-            else resource
-            for resource in catalogue
-        ]
+        recorded = {resource.name: resource for resource in self._store.resources()}
+
+        def complete(resource: Resource) -> Resource:
+            found = self._definitions.get(resource.name)
+            source = found if found is not None and found.known else recorded.get(resource.name)
+            if source is None:
+                return resource
+            return msgspec.structs.replace(
+                resource,
+                selectable_fields=source.selectable_fields,
+                printer_columns=source.printer_columns,
+            )
+
+        return [complete(resource) for resource in catalogue]
 
     def _define(self, resource: Resource) -> None:
+        """Read a CRD, and again once what is known of it may have changed."""
+        now, key = time.monotonic(), (resource.name, resource.version)
+        if now - self._defined_at.get(key, float("-inf")) < _DEFINITION_AGAIN_S:
+            return
         try:
             found = definition(self._transport, resource)
         except (OfflineError, RefusedError) as error:
             _log.debug("definition of %s: %s", resource.name, error)
             return
-        self._definitions[resource.name] = found
-        if found.body is not None:
+        before = self._definitions.get(resource.name)
+        self._defined_at[key], self._definitions[resource.name] = now, found
+        if found.body is not None and (before is None or before.body != found.body):
             self._store.put_document(f"crd/{resource.name}", found.body)
+
+    def _index(self) -> None:
+        """Index what was asked for, as far as its resources are served."""
+        waiting = []
+        for ask in self._fields:
+            try:
+                resource = self._store.resolve(ask.resource)
+                self._store.index(resource, ask.path, ask.type, many=ask.many)
+            except UnknownResourceError as error:
+                waiting.append(ask)
+                _log.info("%s: %s", ask.place or ask.path, error)
+            except InvalidRequestError as error:
+                # It can't be helped by trying again, and the rest is worth syncing.
+                _log.warning("%s: not indexed: %s", ask.place or ask.path, error)
+        self._fields = waiting
 
     def _sync(self, target: Target) -> None:
         scope = self._ensure(target)

@@ -12,7 +12,7 @@ from vai.errors import ForbiddenError, OfflineError
 from vai.kube.failures import Rule
 from vai.kube.transport import JSON, Transport
 from vai.reflector import RefusedError
-from vai.types import Cluster, Resource
+from vai.types import Cluster, PrinterColumn, Resource
 
 # KEP-3352, aggregated discovery: beta from 1.27, v2 from 1.30. Two requests for everything.
 _AGGREGATED: Final = ",".join(
@@ -55,11 +55,13 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
         body: its JSON; None if there is none, or it may not be read.
         known: whether that is certain.
         selectable_fields: its JSON paths, of the resource's version.
+        printer_columns: of the same version.
     """
 
     body: bytes | None = None
     known: bool = True
     selectable_fields: tuple[str, ...] = ()
+    printer_columns: tuple[PrinterColumn, ...] = ()
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +120,18 @@ def definition(transport: Transport, resource: Resource) -> Definition:
             return Definition()
         raise
     crd = msgspec.json.decode(body, type=_Crd)
-    fields = tuple(
-        field.json_path
-        for version in crd.spec.versions
-        if version.name == resource.version
-        for field in version.selectable_fields
-    )
-    return Definition(body=body, selectable_fields=fields)
+    found = Definition(body=body)
+    for version in crd.spec.versions:
+        if version.name == resource.version:
+            found = Definition(
+                body=body,
+                selectable_fields=tuple(field.json_path for field in version.selectable_fields),
+                printer_columns=tuple(
+                    PrinterColumn(name=column.name, type=column.type, json_path=column.json_path)
+                    for column in version.additional_printer_columns
+                ),
+            )
+    return found
 
 
 def is_built_in(resource: Resource) -> bool:
@@ -240,9 +247,16 @@ class _Field(msgspec.Struct, rename={"json_path": "jsonPath"}):
     json_path: str
 
 
+class _Column(msgspec.Struct, rename={"json_path": "jsonPath"}):
+    name: str
+    type: str
+    json_path: str
+
+
 class _CrdVersion(msgspec.Struct, rename="camel"):
     name: str
     selectable_fields: list[_Field] = []
+    additional_printer_columns: list[_Column] = []
 
 
 class _CrdSpec(msgspec.Struct):

@@ -18,6 +18,7 @@ from vai.store.catalogue import Catalogue
 from vai.types import (
     Cluster,
     ConsumerStatus,
+    Field,
     Freshness,
     Position,
     Redaction,
@@ -75,6 +76,7 @@ _RESOURCES: Final = msgspec.json.Decoder(list[Resource])
 _SCOPES: Final = msgspec.json.Decoder(list[ScopeStatus])
 _CONSUMERS: Final = msgspec.json.Decoder(list[ConsumerStatus])
 _COLUMNS: Final = msgspec.json.Decoder(list[Column])
+_FIELDS: Final = msgspec.json.Decoder(list[Field])
 _STATS: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -251,6 +253,23 @@ class Store:
         """The printer columns last seen for the resource; empty if none were."""
         raw = self._core.columns(resource.name)
         return [] if raw is None else _COLUMNS.decode(raw)
+
+    def fields(self, resource: Resource | None = None) -> list[Field]:
+        """The fields that a resource is indexed by, or all; no object is read for that."""
+        return _FIELDS.decode(self._core.fields(None if resource is None else resource.name))
+
+    def index(
+        self, resource: Resource, path: str, kind: str = "text", *, many: bool | None = None
+    ) -> None:
+        """Index one more field from now on; returns before it is built.
+
+        Raises ReadOnlyError for a reader, InvalidRequestError for a path or type that are none.
+        """
+        self._core.index(resource.name, path, kind, many)
+
+    def unindex(self, resource: Resource, path: str) -> None:
+        """Drop a field that `index` added. Raises ReadOnlyError or UnknownFieldError."""
+        self._core.unindex(resource.name, path)
 
     def stats(self) -> dict[str, Any]:
         """File and WAL bytes, epoch, seq, floor, bytes written, the writer's pid."""

@@ -34,6 +34,12 @@ pub(crate) fn nearest(word: &str, known: Vec<String>, limit: usize) -> Vec<Strin
     vai_core::nearest::nearest(word, &known, limit)
 }
 
+#[pyfunction]
+#[pyo3(signature = (path, kind, many=None))]
+pub(crate) fn field_name(path: &str, kind: &str, many: Option<bool>) -> PyResult<String> {
+    vai_core::store::user_field(path, kind, many).map(|field| field.name).py()
+}
+
 /// For `os.register_at_fork`: no thread is inside the core while the process forks.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {

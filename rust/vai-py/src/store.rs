@@ -191,6 +191,32 @@ impl Store {
         json(py, &found)
     }
 
+    #[pyo3(signature = (resource=None))]
+    fn fields<'py>(
+        &self,
+        py: Python<'py>,
+        resource: Option<&str>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.fields(resource)).py()?;
+        json(py, &found)
+    }
+
+    #[pyo3(signature = (resource, path, kind="text", many=None))]
+    fn index(
+        &self,
+        py: Python<'_>,
+        resource: &str,
+        path: &str,
+        kind: &str,
+        many: Option<bool>,
+    ) -> PyResult<()> {
+        py.detach(|| self.0.index(resource, path, kind, many)).py()
+    }
+
+    fn unindex(&self, py: Python<'_>, resource: &str, path: &str) -> PyResult<()> {
+        py.detach(|| self.0.unindex(resource, path)).py()
+    }
+
     #[pyo3(signature = (scope, state, reason=""))]
     fn set_state(&self, py: Python<'_>, scope: i64, state: &str, reason: &str) -> PyResult<()> {
         let reported = Reported::parse(state)

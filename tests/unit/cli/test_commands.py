@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
     assert "never synced" in done.stderr
     assert "connection refused" in done.stderr
     status = json.loads(run("status", "-o", "json").stdout)
-    assert status == {"cluster": None, "scopes": []}
+    assert status == {"cluster": None, "scopes": [], "fields": []}
     assert "never synced" in run("status").stdout
     builder.close()
 
@@ -133,7 +134,7 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
 def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     build.pods({"metadata": meta("a", "shop")}, namespace="shop")
     status = json.loads(run("status", "-o", "json").stdout)
-    assert set(status) == {"cluster", "scopes"}
+    assert set(status) == {"cluster", "scopes", "fields"}
     assert status["cluster"]["server"] == "https://127.0.0.1:6443"
     (scope,) = status["scopes"]
     first = ["resource", "namespace", "state", "age_s", "objects", "resource_version"]
@@ -141,6 +142,45 @@ def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     assert (scope["resource"], scope["namespace"], scope["state"]) == ("pods", "shop", "live")
     assert (scope["objects"], scope["resource_version"]) == (1, "100")
     assert 0 <= scope["age_s"] < 5
+
+
+def test_status_tells_what_is_indexed_and_what_does_not_parse(build: Builder, run: Run) -> None:
+    build.pods({"metadata": {**meta("a", "shop"), "annotations": {"level": "high"}}})
+    build.store.index(PODS, ".metadata.annotations.level", "int")
+
+    def level() -> dict[str, object]:
+        fields = json.loads(run("status", "-o", "json").stdout)["fields"]
+        return next(one for one in fields if one["name"] == "metadata.annotations.level")
+
+    deadline = time.monotonic() + 5
+    while not level()["ready"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert level() == {
+        "resource": "pods",
+        "name": "metadata.annotations.level",
+        "aliases": [],
+        "paths": [".metadata.annotations.level"],
+        "type": "int",
+        "many": False,
+        "selectable": False,
+        "source": "user",
+        "ready": True,
+        "progress": 1.0,
+        "invalid": 1,
+        "invalid_example": "shop/a",
+    }
+    told = "Fields:   pods metadata.annotations.level: 1 of its values is no int, as of shop/a"
+    assert told in run("status").stdout.splitlines()
+
+
+def test_a_wrong_file_of_fields_is_wrong_usage(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "fields.toml"
+    path.write_text('[pods]\n".spec.x" = "integer"')
+    done = run("sync", "--resources", "pods", "--fields", str(path))
+    assert done.exit_code == 2
+    assert "--fields" in done.stderr
+    assert '[pods] ".spec.x"' in done.stderr
+    assert not (tmp_path / "c.db").exists()
 
 
 def test_status_is_a_table_for_people(build: Builder, run: Run) -> None:

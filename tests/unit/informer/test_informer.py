@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from vai.informer.informer import PROBLEM
 from vai.kube import connect
 from vai.store import Store
 from vai.testing import Simulator
-from vai.types import Scope, ScopeStatus, State
+from vai.types import FieldAsk, Scope, ScopeStatus, State
 
 
 class Sync:
@@ -33,9 +33,9 @@ class Sync:
         self.store: Store | None = None
         self.informer: Informer | None = None
 
-    def start(self, *scopes: Scope) -> None:
+    def start(self, *scopes: Scope, fields: Sequence[FieldAsk] = ()) -> None:
         self.store = Store(self.folder / "cluster.db", "writer", live_within=8)
-        self.informer = Informer(self.store, connect(self.settings), scopes, self.settings)
+        self.informer = Informer(self.store, connect(self.settings), scopes, self.settings, fields)
         self.informer.start()
 
     def stop(self) -> float:
@@ -398,6 +398,64 @@ def test_a_resource_that_is_served_in_another_version_goes_on_without_a_list(syn
     assert sync.lists(name) == 1
     paths = [entry.path for entry in sync.sim.request_log.select("watch", resource=name)]
     assert "/v2/" in paths[-1]
+
+
+def test_columns_of_a_definition_are_fields_also_when_they_change(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vai.informer.informer._DEFINITION_AGAIN_S", 0.0)
+    size = {"name": "Size", "type": "integer", "jsonPath": ".spec.size"}
+    served = sync.sim.install_crd(kind="Widget", columns=[size])
+    name = f"{served.name}.{served.group}"
+    for number in range(3):
+        meta = {"name": f"w{number}"}
+        sync.sim.add({
+            "apiVersion": f"{served.group}/v1", "kind": "Widget", "metadata": meta,
+            "spec": {"size": number, "color": "blue"},
+        })  # fmt: skip
+
+    def fields() -> dict[str, tuple[str, bool, bool]]:
+        found = sync.file().fields(sync.file().resolve(name))
+        return {
+            one.name: (one.type, one.selectable, one.ready) for one in found if one.source == "crd"
+        }
+
+    sync.start(Scope("widgets"))
+    sync.wait(sync.live)
+    assert fields() == {"spec.size": ("int", False, True)}
+    crd = sync.sim.get("customresourcedefinitions.apiextensions.k8s.io", name)
+    assert crd is not None
+    version = crd["spec"]["versions"][0]
+    version["additionalPrinterColumns"] = [{**size, "type": "string"}]
+    version["selectableFields"] = [{"jsonPath": ".spec.color"}]
+    sync.sim.update(crd)
+    assert sync.informer is not None
+    sync.informer.rediscover()
+    wanted = {"spec.color": ("text", True, True), "spec.size": ("text", False, True)}
+    sync.wait(lambda: fields() == wanted)
+    assert sync.lists(name) == 1
+    found = sync.file().rows(sync.file().resolve(name), field_selector="spec.color=blue")
+    assert len(found) == 3
+
+
+def test_fields_that_are_asked_for_are_indexed_once_their_resource_is_served(
+    sync: Sync, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = [
+        FieldAsk(resource="po", path=".spec.overhead.cpu", type="quantity"),
+        FieldAsk(resource="widgets", path=".spec.size", type="int", place="fields.toml: [widgets]"),
+        FieldAsk(resource="pods", path=".status.phase", type="int", place="fields.toml: [pods]"),
+    ]
+    sync.sim.populate(pods=5)
+    sync.start(Scope("pods"), fields=asked)
+    sync.wait(sync.live)
+    users = [one.name for one in sync.file().fields() if one.source == "user"]
+    assert users == ["spec.overhead.cpu"]
+    assert "fields.toml: [pods]: not indexed" in caplog.text
+    sync.sim.install_crd(kind="Widget")
+    assert sync.informer is not None
+    sync.informer.rediscover()
+    sync.wait(lambda: "spec.size" in [one.name for one in sync.file().fields()])
 
 
 def test_a_bug_in_a_reflector_is_told_and_tried_again(

@@ -47,7 +47,7 @@ impl Filter {
     }
 
     fn label(&mut self, db: &Connection, resource: i64, requirement: &Requirement) -> Result<()> {
-        let field = field_id(db, resource, false, &requirement.key)?;
+        let field = label_id(db, resource, &requirement.key)?;
         let values: Vec<Value> =
             requirement.values.iter().map(|value| Value::from(value.clone())).collect();
         let marks = vec!["?"; values.len()].join(", ");
@@ -117,7 +117,7 @@ impl Filter {
         let Some(def) = set.selectable(path).and_then(|index| set.def(index)) else {
             return Err(unknown_field(info, set, path));
         };
-        let field = field_id(db, resource, true, &def.name)?;
+        let field = built_field(db, resource, info, &def.name)?;
         // A field that an object lacks counts as empty (fields.Set.Get in apimachinery).
         let (condition, values, wanted) = if value.is_empty() {
             ("t.value <> ''", Vec::new(), not_equal)
@@ -165,12 +165,33 @@ fn stored(value: &crate::value::Value) -> Result<Value> {
     }
 }
 
-/// The id of a label key or field; -1, which no row has, where none was ever written.
-fn field_id(db: &Connection, resource: i64, is_field: bool, name: &str) -> Result<i64> {
+/// The id of a label key; -1, which no row has, where none was ever written.
+fn label_id(db: &Connection, resource: i64, key: &str) -> Result<i64> {
     let mut statement =
-        db.prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = ?2 AND name = ?3")?;
-    let found = statement.query_row(params![resource, is_field, name], |row| row.get(0));
+        db.prepare_cached("SELECT id FROM field WHERE resource = ?1 AND kind = 0 AND name = ?2")?;
+    let found = statement.query_row(params![resource, key], |row| row.get(0));
     Ok(found.optional()?.unwrap_or(-1))
+}
+
+/// The id of a field that every object has its rows of; -1 where nothing is kept yet.
+fn built_field(db: &Connection, resource: i64, info: &Resource, name: &str) -> Result<i64> {
+    let mut statement = db.prepare_cached(
+        "SELECT f.id, s.ready FROM field f JOIN field_state s ON s.field = f.id
+         WHERE f.resource = ?1 AND f.kind = 1 AND f.name = ?2",
+    )?;
+    let found = statement
+        .query_row(params![resource, name], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .optional()?;
+    match found {
+        Some((id, true)) => Ok(id),
+        // A part of the objects would look like all of them.
+        Some((_, false)) => Err(Error::NotSynced(format!(
+            "{} of {}: it was defined a moment ago and is being indexed; try again",
+            name,
+            info.name()
+        ))),
+        None => Ok(-1),
+    }
 }
 
 fn unknown_field(info: &Resource, set: &FieldSet, path: &str) -> Error {

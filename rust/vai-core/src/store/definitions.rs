@@ -9,13 +9,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
-use super::scopes::{self, Resource, resource_named};
+use super::scopes::{self, PrinterColumn, Resource, resource_named};
 use super::{Inner, Store};
 use crate::error::{Error, Result};
 use crate::field::{FieldDef, FieldSet, Source};
 use crate::nearest::nearest;
+use crate::path::Path;
+use crate::value::Type;
 
 /// Every field costs each write of an object; a catalogue has about 20.
 const MAX_FIELDS: usize = 256;
@@ -214,7 +217,8 @@ pub(super) fn raise_catalogue(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Records a user's field. Whether anything changed: the same one again changes nothing.
+/// Records a user's field. Whether anything changed: the same one again changes nothing, nor does
+/// one that the resource has anyway.
 pub(super) fn index(db: &Connection, resource: &str, definition: &FieldDef) -> Result<bool> {
     let (id, info) = resource_named(db, resource)?;
     let changed = sync(db, id, &info)?;
@@ -230,14 +234,20 @@ pub(super) fn index(db: &Connection, resource: &str, definition: &FieldDef) -> R
             continue;
         }
         let other = parse(&field.definition)?;
+        if (&other.paths, other.ty, other.many)
+            == (&definition.paths, definition.ty, definition.many)
+            && other.reduce.is_none()
+        {
+            return Ok(changed);
+        }
         if other.name == definition.name || other.aliases.contains(&definition.name) {
             return Err(Error::Invalid(format!(
-                "{resource} has the field {} already: it can be queried without index()",
-                definition.name
+                "{resource} has the field {} already, as {}: it can be queried as it is",
+                definition.name, other.ty
             )));
         }
     }
-    if before.len() >= MAX_FIELDS {
+    if replaced.is_none() && before.len() >= MAX_FIELDS {
         return Err(Error::Invalid(format!(
             "{resource} has {MAX_FIELDS} indexed fields, and more are not kept; unindex some first"
         )));
@@ -320,11 +330,68 @@ fn states(db: &Connection, resource: i64) -> Result<Arc<[FieldState]>> {
     Ok(found.into())
 }
 
+/// One field as `vai status` and `Cache.fields` show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct FieldStatus {
+    /// `plural[.group]`
+    pub resource: String,
+    /// `status.phase`
+    pub name: String,
+    /// Other names that queries may use.
+    pub aliases: Vec<String>,
+    /// JSON paths of its value in an object.
+    pub paths: Vec<String>,
+    /// `text`, `int`, …
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Whether an object may have several values.
+    pub many: bool,
+    /// Whether a real server accepts it in a field selector.
+    pub selectable: bool,
+    /// `built-in`, `crd` or `user`.
+    pub source: &'static str,
+    /// Whether queries use it; until then they read bodies instead.
+    pub ready: bool,
+    /// 0 to 1 while it is being built; 1 when it is ready.
+    pub progress: f64,
+    /// Values that do not parse as its type; they count as missing.
+    pub invalid: i64,
+    /// `namespace/name` of one object that has such a value.
+    pub invalid_example: Option<String>,
+}
+
 impl Store {
+    /// The recorded fields of a resource, or of all.
+    pub fn fields(&self, resource: Option<&str>) -> Result<Vec<FieldStatus>> {
+        self.inner.read(|db| {
+            let named = resource.map(|name| resource_named(db, name)).transpose()?;
+            let of = match named {
+                Some(found) => vec![found],
+                None => scopes::resources(db)?,
+            };
+            let mut all = Vec::new();
+            for (id, info) in of {
+                for field in self.inner.fields_in(db, id)?.iter() {
+                    all.push(status(db, &info, field)?);
+                }
+            }
+            Ok(all)
+        })
+    }
+
     /// Has the writer build an index of a field, and keep it from now on. The file remembers it.
-    pub fn index(&self, resource: &str, definition: FieldDef) -> Result<()> {
+    ///
+    /// `many` says whether an object may have several values; `None` leaves that to the path.
+    /// Returns before it is built: [`Store::fields`] tells how far it is.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for a reader; [`Error::Invalid`] for a path or a type that are none, and
+    /// for a field that the resource has as another type.
+    pub fn index(&self, resource: &str, path: &str, ty: &str, many: Option<bool>) -> Result<()> {
+        let writer = self.inner.writer()?;
+        let definition = user_field(path, ty, many)?;
         let resource = resource.to_owned();
-        self.inner.writer()?.call(move |writer| {
+        writer.call(move |writer| {
             if index(writer.db, &resource, &definition)? {
                 writer.state.reload_fields(writer.db)?;
             }
@@ -333,24 +400,58 @@ impl Store {
     }
 
     /// Drops a field that [`Store::index`] added.
-    pub fn unindex(&self, resource: &str, name: &str) -> Result<()> {
-        let (resource, name) = (resource.to_owned(), name.to_owned());
-        self.inner.writer()?.call(move |writer| {
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for a reader; [`Error::UnknownField`] where there is none.
+    pub fn unindex(&self, resource: &str, path: &str) -> Result<()> {
+        let writer = self.inner.writer()?;
+        let name = parse_path(path)?.name();
+        let resource = resource.to_owned();
+        writer.call(move |writer| {
             unindex(writer.db, &resource, &name)?;
             writer.state.reload_fields(writer.db)
         })
     }
-
-    /// The fields of a resource as planners see them.
-    pub fn field_states(&self, resource: &str) -> Result<Arc<[FieldState]>> {
-        self.inner.read(|db| {
-            let (id, _) = resource_named(db, resource)?;
-            self.inner.fields_in(db, id)
-        })
-    }
 }
 
-/// As the file spells it.
+fn status(db: &Connection, info: &Resource, field: &FieldState) -> Result<FieldStatus> {
+    let progress = if field.ready { 1.0 } else { progress(db, field.id)? };
+    let (invalid, example) = db
+        .prepare_cached(
+            "SELECT coalesce(sum(i.found), 0), min(o.key)
+             FROM invalid i JOIN object o ON o.id = i.object WHERE i.field = ?1",
+        )?
+        .query_row([field.id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?
+        .unwrap_or_default();
+    let def = &field.def;
+    Ok(FieldStatus {
+        resource: info.name(),
+        name: def.name.clone(),
+        aliases: def.aliases.clone(),
+        paths: def.paths.iter().map(ToString::to_string).collect(),
+        ty: def.ty.to_string(),
+        many: def.many,
+        selectable: def.is_selectable(),
+        source: source_name(def.source),
+        ready: field.ready,
+        progress,
+        invalid,
+        invalid_example: example,
+    })
+}
+
+fn progress(db: &Connection, field: i64) -> Result<f64> {
+    let (position, last): (i64, Option<i64>) = db
+        .prepare_cached(
+            "SELECT position, (SELECT max(id) FROM object) FROM field_state WHERE field = ?1",
+        )?
+        .query_row([field], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    #[expect(clippy::cast_precision_loss, reason = "row ids fit u32")]
+    Ok((position as f64 / last.unwrap_or(0).max(1) as f64).min(1.0))
+}
+
+/// As the file and Python spell it.
 fn source_name(source: Source) -> &'static str {
     match source {
         Source::BuiltIn => "built-in",
@@ -359,7 +460,62 @@ fn source_name(source: Source) -> &'static str {
     }
 }
 
-/// What the catalogue and the resource's definition say.
+fn parse_path(path: &str) -> Result<Path> {
+    Path::parse(path).map_err(|error| Error::Invalid(format!("the path {path:?}: {error}")))
+}
+
+/// A user's definition; `many` of `None` leaves it to the path.
+///
+/// # Errors
+/// [`Error::Invalid`] for a path or a type that are none, and for a path to several values whose
+/// field is said to have one.
+pub fn user_field(path: &str, ty: &str, many: Option<bool>) -> Result<FieldDef> {
+    let path = parse_path(path)?;
+    let ty: Type = ty.parse().map_err(Error::Invalid)?;
+    let several = path.is_many();
+    if several && many == Some(false) {
+        return Err(Error::Invalid(format!(
+            "the path {path} leads to several values: leave `many` out, or index one of them, as with [0]"
+        )));
+    }
+    let mut field = FieldDef::new(path, ty, Source::User);
+    field.many = several || many == Some(true);
+    Ok(field)
+}
+
+/// What the catalogue and the resource's definition say, each name once.
 fn wanted(info: &Resource) -> Vec<FieldDef> {
-    info.fields().defs().to_vec()
+    let is_crd = !info.selectable_fields.is_empty() || !info.printer_columns.is_empty();
+    if !is_crd {
+        return FieldSet::for_kind(&info.group, &info.kind).defs().to_vec();
+    }
+    let mut fields = FieldSet::from_selectable(&info.selectable_fields).defs().to_vec();
+    for column in &info.printer_columns {
+        if let Some(field) = of_column(column, &fields) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
+/// The field of a printer column, also under the column's name: `desired-replicas`. `None` for a
+/// template of kubectl that is no path, and for what is a field anyway.
+fn of_column(column: &PrinterColumn, others: &[FieldDef]) -> Option<FieldDef> {
+    let path = Path::parse(&column.json_path).ok()?;
+    let ty = Type::of_printer_column(&column.ty)?;
+    let several = path.is_many();
+    let mut field = FieldDef::new(path, ty, Source::Crd);
+    field.many = several;
+    if others.iter().any(|other| other.name == field.name || other.paths == field.paths) {
+        return None;
+    }
+    let alias = column.name.to_lowercase().split_whitespace().collect::<Vec<_>>().join("-");
+    let is_word =
+        alias.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && alias != field.name;
+    let mut taken = others.iter().flat_map(|other| other.aliases.iter().chain([&other.name]));
+    // `age` is the time since `metadata.creationTimestamp`, of every kind.
+    if is_word && alias != "age" && !taken.any(|name| *name == alias) {
+        field.aliases.push(alias);
+    }
+    Some(field)
 }

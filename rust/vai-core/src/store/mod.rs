@@ -27,10 +27,10 @@ use rusqlite::{Connection, params};
 
 pub use self::apply::Op;
 pub(crate) use self::apply::{FLAG_REDACTED, FLAG_RELIST};
-pub use self::definitions::FieldState;
+pub use self::definitions::{FieldState, FieldStatus, user_field};
 pub use self::freshness::{Freshness, State as ScopeState};
 pub use self::listing::{Listing, Plan, Published};
-pub use self::scopes::{Cluster, Resource, ScopeRow, ScopeSpec};
+pub use self::scopes::{Cluster, PrinterColumn, Resource, ScopeRow, ScopeSpec};
 pub use self::status::{ScopeStatus, Stats};
 pub use self::watching::{Progress, Watching};
 

@@ -26,6 +26,18 @@ pub struct Cluster {
     pub namespace: String,
 }
 
+/// As `vai.types.PrinterColumn`: one of a CRD's `additionalPrinterColumns`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrinterColumn {
+    /// `Ready`
+    pub name: String,
+    /// `string`, `integer`, `number`, `boolean` or `date`.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// `JSONPath` as kubectl takes it.
+    pub json_path: String,
+}
+
 /// As `vai.types.Resource`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
@@ -55,6 +67,9 @@ pub struct Resource {
     /// JSON paths that a CRD declares selectable; empty for built-in kinds.
     #[serde(default)]
     pub selectable_fields: Vec<String>,
+    /// What a CRD has kubectl print; empty for built-in kinds.
+    #[serde(default)]
+    pub printer_columns: Vec<PrinterColumn>,
 }
 
 fn yes() -> bool {

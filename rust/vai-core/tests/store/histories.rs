@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use vai_core::Error;
-use vai_core::field::{FieldDef, Source};
 use vai_core::history::Change as Stored;
 use vai_core::query::Query;
 use vai_core::store::{Listing, Op as StoredOp, Options, Store, Watching};
-use vai_core::value::Type;
 
 use crate::bytes::{Pod, bookmark, event, malformed, page};
 use crate::file::{assert_sound, copy_as_killed, options, reader, spec, wal_of, writer};
@@ -21,17 +19,9 @@ const SCOPES: &[(Option<&str>, &str)] =
     &[(None, ""), (Some("a"), ""), (None, "app=x"), (Some("b"), "tier")];
 const KEYS: &[&str] = &["a/p1", "a/p2", "a-b/p1", "b/p1", "b/p2", "c/p3"];
 
-/// Names of users' fields, and two definitions of each.
-const USER_FIELDS: &[(&str, [&str; 2])] = &[
-    ("note", ["metadata.annotations.note", "metadata.name"]),
-    ("place", ["metadata.namespace", "spec.nodeName"]),
-];
-
-fn user_field(field: usize, variant: usize) -> FieldDef {
-    let (name, paths) = USER_FIELDS[field];
-    let path = paths[variant].parse().unwrap();
-    FieldDef { name: name.into(), ..FieldDef::new(path, Type::Text, Source::User) }
-}
+/// Users' fields, each with two types: some values are of one type alone, some of none.
+const USER_FIELDS: &[(&str, [&str; 2])] =
+    &[(".metadata.labels.tier", ["int", "text"]), (".metadata.annotations.note", ["text", "ip"])];
 
 /// One step of a history.
 #[derive(Clone, Debug)]
@@ -347,7 +337,8 @@ impl World {
             Step::Reopen { how } => self.reopen(*how),
             Step::Remember => self.remember(),
             Step::Index { field, variant } => {
-                self.store.index("pods", user_field(*field, *variant)).unwrap();
+                let (path, types) = USER_FIELDS[*field];
+                self.store.index("pods", path, types[*variant], None).unwrap();
             }
             Step::Unindex { field } => match self.store.unindex("pods", USER_FIELDS[*field].0) {
                 Ok(()) | Err(Error::UnknownField { .. }) => {}
@@ -798,8 +789,8 @@ fn stored(change: &Stored) -> String {
 fn finish_builds(store: &Store) {
     for _ in 0..1000 {
         if !store.build_step(2).unwrap() {
-            let states = store.field_states("pods").unwrap();
-            assert!(states.len() >= 9 && states.iter().all(|state| state.ready));
+            let fields = store.fields(Some("pods")).unwrap();
+            assert!(fields.len() >= 9 && fields.iter().all(|field| field.ready));
             return;
         }
     }

@@ -5,6 +5,7 @@
 mod bytes;
 mod consumers;
 mod faults;
+mod fields;
 mod file;
 mod handles;
 mod histories;
