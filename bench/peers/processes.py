@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ _HERE: Final = Path(__file__).parent
 _ROOT: Final = _HERE.parent.parent
 #: Built once, outside the sources.
 BUILT: Final = _ROOT / "target" / "peers"
+#: A command that takes longer is given up with its process.
+TOO_LONG_S: Final = 3600.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ class Process:
         """
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
+        watch = threading.Timer(TOO_LONG_S, self._popen.kill)
+        watch.start()
         try:
             self._popen.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
             self._popen.stdin.flush()
@@ -128,6 +133,8 @@ class Process:
             answer: dict[str, Any] = json.loads(line)
         except (OSError, ValueError) as why:
             raise FailedError(f"{self.kind.name} failed to {what}") from why
+        finally:
+            watch.cancel()
         return answer
 
     def end(self) -> None:

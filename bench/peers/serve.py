@@ -136,8 +136,11 @@ def _ask(peer: Peer, question: Question, command: dict[str, Any], work: Path) ->
         got: list[Answer] = []
         for _ in range(max(1, one.walk)):
             started = time.perf_counter()
-            got.append(next(answers))
+            answer = next(answers, None)
+            if answer is None:
+                break
             seconds.append(time.perf_counter() - started)
+            got.append(answer)
         first = first or got
     total, body, facets = first[0]
     if question.limit:
