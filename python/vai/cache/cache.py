@@ -300,8 +300,9 @@ class Cache:
         """Write whole resources of one moment for other tools, each in key order.
 
         "ndjson" has a body a line, as the server sent it. "sqlite" is a plain database with a
-        table per resource (namespace, name, uid, resource_version, created, labels, body) and a
-        table `_export` that says how old it is. "parquet" has the same columns; it needs pyarrow
+        table per resource (namespace, name, uid, resource_version, created, labels, the fields of
+        the catalogue such as phase and node, body) and a table `_export` that says how old it is.
+        "parquet" has the same columns; it needs pyarrow
         (`pip install 'vai-cache[parquet]'`) and holds one resource. Memory stays at some megabytes
         whatever the size. A path gets its name when it is whole, 0600.
 

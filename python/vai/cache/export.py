@@ -103,7 +103,7 @@ def export(
         exported = tuple(_exported(part, before) for part in parts)
         if accept is not None:
             accept(exported)
-        with _sink(target, format) as write:
+        with _sink(target, format, parts) as write:
             total = sum(part.objects for part in parts)
             done = 0
             for piece in _pieces(store, running):
@@ -165,18 +165,20 @@ def _pieces(store: Store, running: Export) -> Iterator[ExportPiece]:
 
 
 @contextlib.contextmanager
-def _sink(target: Target, form: Format) -> Iterator[Callable[[bytes], object]]:
+def _sink(
+    target: Target, form: Format, parts: Sequence[ExportPart]
+) -> Iterator[Callable[[bytes], object]]:
     """What takes the pieces; what it made is in its place when the block ends well."""
     if form == "sqlite":
         # The core writes it; the pieces only count.
         yield len
     elif isinstance(target, (str, os.PathLike)):
-        with replacing(Path(target)) as stream, _sink(stream, form) as write:
+        with replacing(Path(target)) as stream, _sink(stream, form, parts) as write:
             yield write
     elif form == "parquet":
         from vai.cache import parquet
 
-        with parquet.writing(target) as write:
+        with parquet.writing(target, parts[0].columns) as write:
             yield write
     else:
         yield target.write

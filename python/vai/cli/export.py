@@ -78,8 +78,8 @@ def export(
     Formats:
       .ndjson .jsonl        one object a line, as the server sent it
       .db .sqlite .sqlite3  a plain SQLite database, a table per resource: namespace, name, uid,
-                            resource_version, created, labels (JSON), body (JSON); a table
-                            _export says how old it is
+                            resource_version, created, labels (JSON), the catalogue's fields (phase,
+                            node, restarts, …), body (JSON); a table _export says how old it is
       .parquet              the same columns, one resource; pip install 'vai-cache[parquet]'
 
     TARGET gets its name when it is whole. What the file keeps as metadata only (Secrets) is written
@@ -89,6 +89,7 @@ def export(
       vai export pods --file prod.db | jq -r .spec.nodeName | sort | uniq -c
       vai export all -o prod.sqlite && sqlite3 prod.sqlite 'select count(*) from pods'
       vai export pods,deployments.apps -n shop,billing -o shop.ndjson
+      sqlite3 prod.sqlite 'select node, sum(requests_memory) from pods group by node'
       vai export pods -o pods.parquet --max-age 5m
 
     Exit codes:

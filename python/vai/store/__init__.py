@@ -33,7 +33,7 @@ from vai._core import (
     parse_label_selector,
 )
 from vai.store.catalogue import Catalogue
-from vai.store.store import Column, ExportAsk, ExportPart, Store
+from vai.store.store import Column, ExportAsk, ExportColumn, ExportPart, Store
 
 os.register_at_fork(
     before=before_fork,
@@ -49,6 +49,7 @@ __all__ = [
     "Consumer",
     "Export",
     "ExportAsk",
+    "ExportColumn",
     "ExportPart",
     "ExportPiece",
     "ListPage",

@@ -51,11 +51,28 @@ class ExportAsk(msgspec.Struct, frozen=True, kw_only=True):
     field_selector: str = ""
 
 
+class ExportColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A field as a column of an export.
+
+    Attributes:
+        name: `node`, `requests_memory`.
+        field: in queries: `spec.nodeName`.
+        type: text, int, real (quantities in their base unit, durations in seconds), bool or time.
+        many: whether it holds a list.
+    """
+
+    name: str
+    field: str
+    type: Literal["text", "int", "real", "bool", "time"]
+    many: bool
+
+
 class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
     """One resource of an export.
 
     Attributes:
         table: its name where dots are in the way, unique in the export.
+        columns: the catalogue's fields, between the common columns and the body.
         redacted: how many of the objects are kept as metadata only.
         scopes: ids of the scopes that answered.
         resource_version: of the one scope that answered; empty if there were several.
@@ -65,6 +82,7 @@ class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     api_version: str
     table: str
+    columns: tuple[ExportColumn, ...]
     objects: int
     redacted: int
     scopes: tuple[int, ...]

@@ -7,6 +7,7 @@
 //! the versions; what the history no longer has by then is an [`Error::Expired`].
 
 mod columns;
+mod fields;
 mod record;
 mod sqlite;
 mod target;
@@ -21,6 +22,8 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use self::columns::Columns;
+use self::fields::Layout;
+pub use self::fields::{ColumnType, FieldColumn};
 use self::sqlite::Database;
 use crate::error::{Error, Result};
 use crate::query::{self, Query};
@@ -76,6 +79,8 @@ pub struct Part {
     /// A name for it where dots are in the way: the plural, with the group only where two
     /// resources of the export share the plural.
     pub table: String,
+    /// The catalogue's fields as columns; none in [`Form::Lines`].
+    pub columns: Vec<FieldColumn>,
     /// Its objects, counted.
     pub objects: usize,
     /// How many of them are kept as metadata only.
@@ -203,6 +208,7 @@ struct Exporter<'a> {
 struct Walk {
     parts: Vec<Part>,
     infos: Vec<Resource>,
+    layouts: Vec<Layout>,
     seqs: Vec<Vec<i64>>,
     part: usize,
     at: usize,
@@ -271,17 +277,27 @@ impl Exporter<'_> {
                     ..Query::default()
                 },
             )?;
+            let layout = match sink {
+                Sink::Lines => Layout::default(),
+                Sink::Columns(_) | Sink::Sqlite(_) => {
+                    let (id, _) = crate::store::scopes::resource_named(db, &ask.resource)?;
+                    let fields = self.store.inner.fields_in(db, id)?;
+                    Layout::new(fields.iter().map(|field| field.def.clone()))
+                }
+            };
             walk.parts.push(Part {
                 resource: found.info.name(),
                 kind: found.info.kind.clone(),
                 api_version: found.info.api_version(),
                 table: String::new(),
+                columns: layout.columns.clone(),
                 objects: found.seqs.len(),
                 redacted: found.redacted,
                 scopes: found.scopes,
                 resource_version: found.resource_version,
             });
             walk.infos.push(found.info);
+            walk.layouts.push(layout);
             walk.seqs.push(found.seqs);
         }
         for (part, table) in walk.parts.iter_mut().zip(table_names(&walk.infos)) {
@@ -303,7 +319,7 @@ impl Exporter<'_> {
     /// Reads on inside one transaction.
     fn read(&self, db: &Connection, walk: &mut Walk, sink: &mut Sink) -> Result<Stop> {
         while let Some(seqs) = walk.seqs.get(walk.part) {
-            let info = &walk.infos[walk.part];
+            let (info, layout) = (&walk.infos[walk.part], &walk.layouts[walk.part]);
             let mut piece = Piece { part: walk.part, ..Piece::default() };
             let mut size = 0;
             while let Some(seq) = seqs.get(walk.at) {
@@ -311,8 +327,8 @@ impl Exporter<'_> {
                 size += body.len();
                 match sink {
                     Sink::Lines => line(&mut piece.bytes, &body),
-                    Sink::Columns(columns) => columns.add(info, body)?,
-                    Sink::Sqlite(database) => database.add(walk.part, info, &body)?,
+                    Sink::Columns(columns) => columns.add(info, layout, body)?,
+                    Sink::Sqlite(database) => database.add(walk.part, info, layout, &body)?,
                 }
                 piece.objects += 1;
                 walk.at += 1;
@@ -321,7 +337,7 @@ impl Exporter<'_> {
                 }
             }
             if let Sink::Columns(columns) = sink {
-                piece.bytes = columns.take(info)?;
+                piece.bytes = columns.take(layout)?;
             }
             if walk.at == seqs.len() {
                 walk.part += 1;

@@ -198,6 +198,30 @@ def test_sqlite_has_a_readable_table_per_resource(cache: vai.Cache, tmp_path: Pa
     ]
 
 
+def test_fields_are_columns_with_their_types(feed: Feed, cache: vai.Cache, tmp_path: Path) -> None:
+    one = pod("a", 1)
+    one["spec"]["containers"] = [
+        {"name": "c", "image": "i", "resources": {"requests": {"memory": "1Ki", "cpu": "500m"}}},
+        {"name": "d", "image": "j"},
+    ]
+    one["status"] |= {"phase": "Running", "startTime": "2026-01-02T03:04:06Z"}
+    feed.load([one, pod("b", 2)])
+    cache.export(tmp_path / "x.db", "pods")
+    wanted = (
+        "SELECT node, phase, pod_ip, requests_cpu, requests_memory, restarts, start_time, images "
+        "FROM pods"
+    )
+    assert query(tmp_path / "x.db", wanted)[0] == (
+        "node-1", "Running", "10.0.0.7", 0.5, 1024.0, 0, "2026-01-02T03:04:06Z", '["i","j"]',
+    )  # fmt: skip
+    cache.export(tmp_path / "x.parquet", "pods")
+    (first, second) = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert (first["node"], first["requests_cpu"], first["restarts"]) == ("node-1", 0.5, 0)
+    assert first["images"] == ["i", "j"]
+    assert first["start_time"].isoformat() == "2026-01-02T03:04:06+00:00"
+    assert (second["phase"], second["requests_cpu"], second["images"]) == (None, None, None)
+
+
 def test_two_resources_of_one_plural_have_two_tables(tmp_path: Path) -> None:
     knative = Resource(group="serving.knative.dev", version="v1", plural="services", kind="Service")
     core = Resource(group="", version="v1", plural="services", kind="Service")

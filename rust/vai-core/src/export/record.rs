@@ -1,7 +1,9 @@
 //! The columns of one object.
 
+use super::fields::Layout;
 use crate::error::{Error, Result};
 use crate::feed::json::Cursor;
+use crate::field::FieldSet;
 use crate::object::{Scan, Wanted};
 use crate::redact::Redaction;
 use crate::store::Resource;
@@ -14,13 +16,15 @@ pub(super) const COMMON: [&str; 6] =
 pub(super) struct Record {
     /// As [`COMMON`]; the labels are a JSON object.
     pub(super) common: [Option<String>; 6],
+    /// As the layout's columns.
+    pub(super) fields: Vec<serde_json::Value>,
 }
 
 impl Record {
-    pub(super) fn of(info: &Resource, body: &[u8]) -> Result<Self> {
-        let fields = info.fields();
+    pub(super) fn of(info: &Resource, layout: &Layout, body: &[u8]) -> Result<Self> {
+        let none = FieldSet::default();
         let mut scan = Scan::default();
-        let wanted = Wanted { fields: &fields, redact: Redaction::None };
+        let wanted = Wanted { fields: &none, redact: Redaction::None };
         scan.object(&mut Cursor::new(body), wanted).map_err(|_| {
             Error::Corrupt(format!(
                 "a stored body of {} is no JSON; restore a backup, or remove the file and sync again",
@@ -38,6 +42,6 @@ impl Record {
             scan.created,
             Some(labels),
         ];
-        Ok(Self { common })
+        Ok(Self { common, fields: layout.values(body)? })
     }
 }

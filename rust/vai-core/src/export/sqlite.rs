@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
+use serde_json::Value as Json;
 
 use super::Part;
+use super::fields::{ColumnType, Layout};
 use super::record::{COMMON, Record};
 use super::target;
 use crate::db;
@@ -66,8 +69,17 @@ impl Database {
     ) -> Result<()> {
         let table = quoted(&part.table);
         let key = if info.namespaced { "namespace, name" } else { "name" };
-        let columns: Vec<String> =
-            COMMON.iter().map(|name| format!("{} TEXT", quoted(name))).collect();
+        let common = COMMON.iter().map(|name| format!("{} TEXT", quoted(name)));
+        let fields = part.columns.iter().map(|column| {
+            let kind = match column.ty {
+                _ if column.many => "TEXT",
+                ColumnType::Text | ColumnType::Time => "TEXT",
+                ColumnType::Int | ColumnType::Bool => "INTEGER",
+                ColumnType::Real => "REAL",
+            };
+            format!("{} {kind}", quoted(&column.name))
+        });
+        let columns: Vec<String> = common.chain(fields).collect();
         let columns = columns.join(", ");
         let db = self.db()?;
         db.execute_batch(&format!(
@@ -99,19 +111,27 @@ impl Database {
                 cluster.map(|cluster| &cluster.uid),
             ],
         )?;
-        let marks = vec!["?"; COMMON.len() + 1].join(", ");
+        let marks = vec!["?"; COMMON.len() + part.columns.len() + 1].join(", ");
         self.inserts.push(format!("INSERT INTO {table} VALUES ({marks})"));
         Ok(())
     }
 
     /// Adds an object to the table of a part.
-    pub(super) fn add(&mut self, part: usize, info: &Resource, body: &[u8]) -> Result<()> {
-        let record = Record::of(info, body)?;
+    pub(super) fn add(
+        &mut self,
+        part: usize,
+        info: &Resource,
+        layout: &Layout,
+        body: &[u8],
+    ) -> Result<()> {
+        let record = Record::of(info, layout, body)?;
         let text = std::str::from_utf8(body).map_err(|_| {
             Error::Corrupt(format!("a stored body of {} is not UTF-8", info.name()))
         })?;
-        let values =
-            record.common.iter().map(|value| value.as_deref()).chain(std::iter::once(Some(text)));
+        let common = record.common.into_iter().map(|value| value.map_or(Sql::Null, Sql::Text));
+        let values = common
+            .chain(record.fields.into_iter().map(sql))
+            .chain(std::iter::once(Sql::Text(text.to_owned())));
         let mut statement = self.db()?.prepare_cached(&self.inserts[part])?;
         statement.execute(params_from_iter(values))?;
         Ok(())
@@ -132,6 +152,20 @@ impl Drop for Database {
         self.connection = None;
         // Renamed if it was finished; else half a database is none.
         let _ = std::fs::remove_file(&self.made);
+    }
+}
+
+/// A list is the JSON of it, for `json_each`.
+fn sql(value: Json) -> Sql {
+    match value {
+        Json::Null => Sql::Null,
+        Json::Bool(truth) => Sql::Integer(truth.into()),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Sql::Integer(whole),
+            None => number.as_f64().map_or(Sql::Null, Sql::Real),
+        },
+        Json::String(text) => Sql::Text(text),
+        other => Sql::Text(other.to_string()),
     }
 }
 
