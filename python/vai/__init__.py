@@ -30,6 +30,7 @@ from vai.cache import (
     Changes,
     Exported,
     Page,
+    Related,
     Snapshot,
     connect,
     open,  # noqa: A004 - vai.open
@@ -122,6 +123,7 @@ __all__ = [
     "QueryTimeoutError",
     "ReadOnlyError",
     "Redaction",
+    "Related",
     "Resource",
     "SchemaTooNewError",
     "Scope",

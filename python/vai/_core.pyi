@@ -148,6 +148,27 @@ class ChangeRow:
     def old(self) -> bytes | None: ...  # None for an add, or where history was pruned
 
 @final
+class RelatedRow:
+    """An object in relation to another."""
+
+    @property
+    def how(self) -> Literal["owner", "dependent", "selects", "selected-by", "uses", "used-by"]: ...
+    @property
+    def depth(self) -> int: ...  # 1: its own
+    @property
+    def resource(self) -> str: ...  # the kind, where the cluster has no such resource
+    @property
+    def key(self) -> str: ...
+    @property
+    def uid(self) -> str: ...  # "" if not known
+    @property
+    def controller(self) -> bool: ...
+    @property
+    def missing(self) -> Literal["", "absent", "unknown"]: ...  # why there is no body
+    @property
+    def body(self) -> bytes | None: ...
+
+@final
 class ListPage:
     """What a finished page says of itself."""
 
@@ -410,6 +431,14 @@ class Store:
         """The oldest position that `changes` of all these resources can go on from."""
     def position_at(self, time_ms: int) -> tuple[int, int]:
         """Behind the last change committed at or before a Unix time, by a search in O(log n)."""
+
+    # relations, each read in one snapshot; NotFoundError if the object is not in the file
+    def owners(self, resource: str, key: str) -> list[RelatedRow]:
+        """Each owner before its own owners, controllers first."""
+    def dependents(self, resource: str, key: str, depth: int) -> list[RelatedRow]:
+        """Each before its own dependents, siblings by resource and key."""
+    def related(self, resource: str, key: str) -> list[RelatedRow]:
+        """All that is one step away. Who names it is looked for in the bodies of a namespace."""
 
     # named consumers
     def consumer(self, name: str) -> Consumer:

@@ -13,6 +13,7 @@ from vai.cache.cache import Cache
 from vai.cache.changes import AsyncChanges, Changes
 from vai.cache.connect import TEMPORARY, connect, open  # noqa: A004 - vai.open
 from vai.cache.export import Exported
+from vai.cache.relations import Related
 from vai.cache.views import Change, Page, Snapshot
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Changes",
     "Exported",
     "Page",
+    "Related",
     "Snapshot",
     "connect",
     "open",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import NoReturn, Self, overload
 
+from vai.cache import relations
 from vai.cache.aio import AsyncCache
 from vai.cache.changes import Changes, Follow, History, Since
 from vai.cache.conditions import Synced, Until, exists
@@ -341,6 +342,70 @@ class Cache:
             accept=accept,
             progress=progress,
         )
+
+    # relations
+
+    def owners(
+        self, resource: str, name: str, *, namespace: str | None = None
+    ) -> list[relations.Related]:
+        """Who owns an object, who owns that, and so on: each before its own owners.
+
+        An owner that the file does not keep is named all the same (`.object` is None).
+
+        Args:
+            resource: as kubectl takes it.
+            name: metadata.name, or a whole key `namespace/name`.
+            namespace: of a namespaced object.
+
+        Raises:
+            NotFoundError: there is no such object.
+            NotSyncedError, NotKeptError: as `get`.
+        """
+        return relations.owners(self._reads, resource, name, namespace)
+
+    def dependents(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        depth: int | None = None,
+    ) -> list[relations.Related]:
+        """What an object owns, and what that owns, down to a depth; each before its own.
+
+        Costs an indexed lookup per object. Only what the file keeps can be found.
+
+        Args:
+            resource: as kubectl takes it.
+            name: metadata.name, or a whole key `namespace/name`.
+            namespace: of a namespaced object.
+            depth: 1 for its own dependents; None for all.
+
+        Raises:
+            NotFoundError: there is no such object.
+            NotSyncedError, NotKeptError: as `get`.
+        """
+        return relations.dependents(self._reads, resource, name, namespace, depth)
+
+    def related(
+        self, resource: str, name: str, *, namespace: str | None = None
+    ) -> list[relations.Related]:
+        """Everything one step away from an object, of one moment.
+
+        Its owners and dependents; the pods that its selector chooses (Service, Deployment, …), or
+        whose selectors choose it; its node, ConfigMaps, Secrets, claims, Services and whatever
+        else it names; and what names it. The last is looked for in the bodies of its namespace.
+
+        Args:
+            resource: as kubectl takes it.
+            name: metadata.name, or a whole key `namespace/name`.
+            namespace: of a namespaced object.
+
+        Raises:
+            NotFoundError: there is no such object.
+            NotSyncedError, NotKeptError: as `get`.
+        """
+        return relations.related(self._reads, resource, name, namespace)
 
     # waits
 

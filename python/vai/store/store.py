@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self, cast
 
 import msgspec
 
-from vai._core import Changes, Consumer, Export, Listing, Row, Rows, Watching, nearest
+from vai._core import Changes, Consumer, Export, Listing, RelatedRow, Row, Rows, Watching, nearest
 from vai._core import Store as Core
 from vai.errors import ForkedError, NotSyncedError, UnknownResourceError
 from vai.store.catalogue import Catalogue
@@ -362,6 +362,18 @@ class Store:
     def position_at(self, unix_s: float) -> Position:
         """Behind the last change that was committed at or before a Unix time."""
         return Position(*self._core.position_at(int(unix_s * 1000)))
+
+    def owners(self, resource: Resource, key: str) -> list[RelatedRow]:
+        """See `vai._core.Store.owners`."""
+        return self._core.owners(resource.name, key)
+
+    def dependents(self, resource: Resource, key: str, depth: int) -> list[RelatedRow]:
+        """See `vai._core.Store.dependents`."""
+        return self._core.dependents(resource.name, key, depth)
+
+    def related(self, resource: Resource, key: str) -> list[RelatedRow]:
+        """See `vai._core.Store.related`."""
+        return self._core.related(resource.name, key)
 
     def consumer(self, name: str) -> Consumer:
         """Become the consumer of a name. Raises ConsumerBusyError while another one is that."""

@@ -19,6 +19,7 @@ pub mod object;
 pub mod path;
 pub mod query;
 pub mod redact;
+pub mod relations;
 pub mod rv;
 pub mod selector;
 pub mod store;

@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod functions;
 mod listing;
+mod relations;
 mod rows;
 mod store;
 mod watching;
@@ -31,6 +32,8 @@ mod _core {
     };
     #[pymodule_export]
     use super::listing::{ListPage, Listing};
+    #[pymodule_export]
+    use super::relations::RelatedRow;
     #[pymodule_export]
     use super::rows::{Row, Rows};
     #[pymodule_export]

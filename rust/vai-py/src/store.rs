@@ -18,6 +18,7 @@ use crate::consumers::Consumer;
 use crate::error::IntoPyResult;
 use crate::export::Export;
 use crate::listing::Listing;
+use crate::relations::RelatedRow;
 use crate::rows::{Row, Rows};
 use crate::watching::Watching;
 
@@ -319,6 +320,27 @@ impl Store {
 
     fn forget_consumer(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         py.detach(|| self.0.forget_consumer(name)).py()
+    }
+
+    fn owners(&self, py: Python<'_>, resource: &str, key: &str) -> PyResult<Vec<RelatedRow>> {
+        let found = py.detach(|| self.0.owners(resource, key)).py()?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    fn dependents(
+        &self,
+        py: Python<'_>,
+        resource: &str,
+        key: &str,
+        depth: usize,
+    ) -> PyResult<Vec<RelatedRow>> {
+        let found = py.detach(|| self.0.dependents(resource, key, depth)).py()?;
+        Ok(found.into_iter().map(Into::into).collect())
+    }
+
+    fn related(&self, py: Python<'_>, resource: &str, key: &str) -> PyResult<Vec<RelatedRow>> {
+        let found = py.detach(|| self.0.related(resource, key)).py()?;
+        Ok(found.into_iter().map(Into::into).collect())
     }
 
     fn wait_seq(&self, py: Python<'_>, seq: i64, timeout_s: f64) -> PyResult<i64> {

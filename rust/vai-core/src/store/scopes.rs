@@ -275,7 +275,7 @@ pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> 
 }
 
 /// Served resources in order of preference, then those that are only kept.
-pub(super) fn resources(db: &Connection) -> Result<Vec<(i64, Resource)>> {
+pub(crate) fn resources(db: &Connection) -> Result<Vec<(i64, Resource)>> {
     let mut statement =
         db.prepare_cached("SELECT id, info FROM resource ORDER BY served DESC, rank")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
