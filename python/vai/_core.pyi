@@ -245,7 +245,12 @@ class Changes:
     """A cursor over the history of some resources."""
 
     def next_batch(self, limit: int, timeout_s: float) -> list[ChangeRow]:
-        """Wait for at most `timeout_s`; an empty list is a timeout. Raises ExpiredError."""
+        """Wait for at most `timeout_s`; an empty list is a timeout. Raises ExpiredError.
+
+        It also comes back empty, and not `at_end`, when much was read that did not pass.
+        """
+    @property
+    def at_end(self) -> bool: ...
     @property
     def epoch(self) -> int: ...
     @property
@@ -425,8 +430,20 @@ class Store:
         """
     def position(self) -> tuple[int, int]:
         """(epoch, seq) of the last commit."""
-    def changes(self, resources: list[str], epoch: int, seq: int) -> Changes:
-        """History after that position. Raises ExpiredError if it does not reach back."""
+    def changes(
+        self,
+        resources: list[str],
+        epoch: int,
+        seq: int,
+        namespaces: list[str] | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        condition: str = "",
+    ) -> Changes:
+        """History after that position, of objects that pass; see `Cache.changes`.
+
+        Raises ExpiredError if it does not reach back.
+        """
     def oldest(self, resources: list[str]) -> tuple[int, int]:
         """The oldest position that `changes` of all these resources can go on from."""
     def position_at(self, time_ms: int) -> tuple[int, int]:

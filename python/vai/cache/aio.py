@@ -75,10 +75,23 @@ class AsyncCache:
         resources: str | Sequence[str],
         since: Since = None,
         *,
+        namespace: Namespaces = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        where: str = "",
         consumer: str | None = None,
     ) -> AsyncChanges:
         """See `Cache.changes`; an asynchronous iterator of `Change`."""
-        return AsyncChanges(History(self._reads, Follow(resources, since, consumer)))
+        follow = Follow(
+            resources,
+            since,
+            consumer,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            where=where,
+        )
+        return AsyncChanges(History(self._reads, follow))
 
     async def list(
         self,

@@ -484,6 +484,10 @@ class Cache:
         resources: str | Sequence[str],
         since: Since = None,
         *,
+        namespace: Namespaces = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        where: str = "",
         consumer: str | None = None,
     ) -> Changes:
         """What happens to these resources, in order; ends when the cache is closed.
@@ -493,6 +497,13 @@ class Cache:
             since: where to begin: after a position (`snapshot.position`, `change.position`), a
                 timedelta ago, or at the "beginning" of the history; None for from now on, or from
                 the end of the first list if that is not over yet.
+            namespace: one namespace, several, or None for all that is kept.
+            label_selector: as in `kubectl get -l`.
+            field_selector: as in `kubectl get --field-selector`.
+            where: a condition, as in `list`. With any filter, an object that comes to pass it is
+                an "add", and one that no longer does a "delete" with its last state that did, as
+                in watches of a real server; so the changes add up to what the filter selects.
+                Ages are counted from the moment of this call.
             consumer: a name under which the position is kept beside the file: the loop goes on
                 where the last one of that name stopped, also in another process, and `since`
                 counts only where there is no position yet. A change is handled, and will not come
@@ -508,7 +519,16 @@ class Cache:
                 on; `.oldest_seq` is where it begins. Take a snapshot and go on from its position.
             ConsumerBusyError: another process, or another loop of this one, is that consumer.
         """
-        return Changes(History(self._reads, Follow(resources, since, consumer)))
+        follow = Follow(
+            resources,
+            since,
+            consumer,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            where=where,
+        )
+        return Changes(History(self._reads, follow))
 
     def consumers(self) -> tuple[ConsumerStatus, ...]:
         """The named consumers of this file, by name, with their positions."""

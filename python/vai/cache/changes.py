@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from vai import store
+from vai.cache.query import Namespaces, namespaces_of
 from vai.cache.reads import Reads
 from vai.cache.views import Change, change_of
 from vai.cache.waits import SLICE_S
@@ -43,10 +45,19 @@ class Follow:
         resources: str | Sequence[str],
         since: Since = None,
         consumer: str | None = None,
+        *,
+        namespace: Namespaces = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        where: str = "",
     ) -> None:
         self.words = (resources,) if isinstance(resources, str) else tuple(resources)
         self.since = since
         self.consumer = consumer
+        self.namespace = namespace
+        self.label_selector = label_selector
+        self.field_selector = field_selector
+        self.where = where
         if not self.words:
             raise InvalidRequestError("changes of which resources? name at least one")
         if not (since is None or since == "beginning" or isinstance(since, (Position, timedelta))):
@@ -127,7 +138,14 @@ class History:
             if resources is None:
                 return False
             after = self._begin(resources) if known is None else Position(*known)
-            self._cursor = self.reads.store.changes(resources, after)
+            self._cursor = self.reads.store.changes(
+                resources,
+                after,
+                namespaces=self._namespaces(resources),
+                label_selector=self._follow.label_selector,
+                field_selector=self._follow.field_selector,
+                where=self._follow.where,
+            )
         except ExpiredError as error:
             raise self._expired(error) from None
         if self._consumer is not None:
@@ -144,6 +162,18 @@ class History:
                 return self.reads.store.position_at(self._asked_at - ago.total_seconds())
             case _:
                 return self.reads.store.oldest(resources)
+
+    def _namespaces(self, resources: Sequence[Resource]) -> Sequence[str] | None:
+        found: Sequence[str] | None = None
+        for resource in resources:
+            # The same for all, but refused for one that has no namespaces.
+            found = namespaces_of(resource, self._follow.namespace)
+        return found
+
+    @property
+    def more(self) -> bool:
+        """Whether there is more to read at once, although `fetch` came back empty."""
+        return self._cursor is not None and not self._cursor.at_end
 
     def _expired(self, error: ExpiredError) -> ExpiredError:
         if self._follow.consumer is None:
@@ -249,7 +279,9 @@ class AsyncChanges(AsyncIterator[Change]):
                     return
                 self._ready.extend(batch)
                 if not batch:
-                    await waiter.wait(_LONG_S)
+                    # What does not pass the filter is read in pieces, between which others run.
+                    more = self._history.more
+                    await (asyncio.sleep(0) if more else waiter.wait(_LONG_S))
 
     def close(self) -> None:
         """End the loop; the cache stays open."""

@@ -351,9 +351,29 @@ class Store:
         """The last commit."""
         return Position(*self._core.position())
 
-    def changes(self, resources: Sequence[Resource], after: Position) -> Changes:
-        """History after that position. Raises ExpiredError if it does not reach back."""
-        return self._core.changes([found.name for found in resources], after.epoch, after.seq)
+    def changes(
+        self,
+        resources: Sequence[Resource],
+        after: Position,
+        *,
+        namespaces: Sequence[str] | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        where: str = "",
+    ) -> Changes:
+        """History after that position, of objects that pass the filters.
+
+        Raises ExpiredError if it does not reach back.
+        """
+        return self._core.changes(
+            [found.name for found in resources],
+            after.epoch,
+            after.seq,
+            None if namespaces is None else list(namespaces),
+            label_selector,
+            field_selector,
+            where,
+        )
 
     def oldest(self, resources: Sequence[Resource]) -> Position:
         """The oldest position from which all of them can be followed."""

@@ -1,10 +1,15 @@
 //! The history as a stream: what changed after a position, in order.
 
+mod filter;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+pub use self::filter::ChangeFilter;
+
+use self::filter::Filter;
 use crate::error::{Error, Result};
 use crate::store::{FLAG_RELIST, Inner, Op, Store, position, scopes};
 
@@ -40,22 +45,35 @@ pub struct Change {
 pub struct Changes {
     store: Store,
     resources: Vec<String>,
+    filter: Filter,
     epoch: i64,
     seq: i64,
+    at_end: bool,
 }
 
 impl Store {
     /// The history after a position. Nothing is read yet, but a position that can't be continued
     /// is refused at once.
     pub fn changes(&self, resources: Vec<String>, epoch: i64, seq: i64) -> Result<Changes> {
-        let now = self.inner.read(|db| {
+        self.changes_of(resources, &ChangeFilter::default(), epoch, seq)
+    }
+
+    /// The same of those objects alone that pass a filter.
+    pub fn changes_of(
+        &self,
+        resources: Vec<String>,
+        filter: &ChangeFilter,
+        epoch: i64,
+        seq: i64,
+    ) -> Result<Changes> {
+        let (now, filter) = self.inner.read(|db| {
             check_position(db, epoch, seq)?;
             for name in &resources {
                 kept(db, name, seq)?;
             }
-            position(db)
+            Ok((position(db)?, Filter::new(db, &self.inner, &resources, filter)?))
         })?;
-        Ok(Changes { store: self.clone(), resources, epoch: now.0, seq })
+        Ok(Changes { store: self.clone(), resources, filter, epoch: now.0, seq, at_end: false })
     }
 
     /// The oldest position from which the history of all these resources can be followed. Where
@@ -91,27 +109,35 @@ impl Changes {
         self.seq
     }
 
-    /// Up to `limit` entries; none after `timeout`.
+    /// Whether nothing was left when the history was last read.
+    #[must_use]
+    pub fn at_end(&self) -> bool {
+        self.at_end
+    }
+
+    /// Up to `limit` entries; none after `timeout`, or when much was read that did not pass.
     pub fn next_batch(&mut self, limit: usize, timeout: Duration) -> Result<Vec<Change>> {
         // None asked for would look like none there, and what there is would be skipped.
         let limit = limit.max(1);
         let end = Instant::now() + timeout;
         loop {
-            let (found, upto) = self.read(limit)?;
-            self.seq = self.seq.max(upto);
+            let found = self.read(limit)?;
             if !found.is_empty() {
                 return Ok(found);
             }
+            if !self.at_end && Instant::now() < end {
+                continue;
+            }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || !self.at_end {
                 return Ok(found);
             }
             self.store.wait_seq(self.seq, left)?;
         }
     }
 
-    /// The next entries, and up to where they are all that there is.
-    fn read(&mut self, limit: usize) -> Result<(Vec<Change>, i64)> {
+    /// What passes of the next entries, of which there are at most `limit`.
+    fn read(&mut self, limit: usize) -> Result<Vec<Change>> {
         let inner = Arc::clone(&self.store.inner);
         inner.read(|db| {
             let (epoch, now) = position(db)?;
@@ -125,12 +151,14 @@ impl Changes {
             }
             let next = entries(db, &scopes, self.seq, limit)?;
             // Less than was asked for is all that there is up to this moment.
-            let upto = next.last().filter(|_| next.len() == limit).map_or(now, |last| last.0);
-            let changes = next
-                .into_iter()
-                .map(|(seq, scope)| read_entry(db, &inner, &scopes[scope], (epoch, seq)))
-                .collect::<Result<_>>()?;
-            Ok((changes, upto))
+            self.at_end = next.len() < limit;
+            let upto = next.last().filter(|_| !self.at_end).map_or(now, |last| last.0);
+            let mut found = Vec::new();
+            for (seq, scope) in next {
+                found.extend(read_entry(db, &inner, &self.filter, &scopes[scope], (epoch, seq))?);
+            }
+            self.seq = self.seq.max(upto);
+            Ok(found)
         })
     }
 }
@@ -236,9 +264,10 @@ fn entries(
 fn read_entry(
     db: &Connection,
     inner: &Arc<Inner>,
+    filter: &Filter,
     scope: &scopes::ScopeRow,
     (epoch, seq): (i64, i64),
-) -> Result<Change> {
+) -> Result<Option<Change>> {
     let mut statement = db.prepare_cached(
         "SELECT v.op, v.flags, v.rv, v.time_ms, v.body, p.body,
                 coalesce(o.key, f.key), coalesce(o.uid, f.uid)
@@ -252,27 +281,30 @@ fn read_entry(
     let Some(row) = rows.next()? else {
         return Err(Error::Corrupt(format!("version {seq} is in an index, but not in its table")));
     };
+    let key: String = row.get(6)?;
+    if !filter.has_key(&key) {
+        return Ok(None);
+    }
     let op = Op::from_number(row.get(0)?);
     let flags: i64 = row.get(1)?;
     let body: Vec<u8> = row.get(4)?;
     let prev: Option<Vec<u8>> = row.get(5)?;
     let body = inner.decode_in(db, &body)?;
-    let (new, old) = if op == Op::Delete {
-        (None, Some(body))
-    } else {
-        (Some(body), prev.map(|prev| inner.decode_in(db, &prev)).transpose()?)
-    };
-    Ok(Change {
+    let before = prev.map(|prev| inner.decode_in(db, &prev)).transpose()?;
+    let (new, old) =
+        if op == Op::Delete { (None, Some(body)) } else { (Some(body), before.clone()) };
+    let change = Change {
         seq,
         epoch,
         op,
         resource: scope.info.name(),
-        key: row.get(6)?,
+        key,
         uid: row.get(7)?,
         resource_version: row.get(2)?,
         relist: flags & FLAG_RELIST != 0,
         time_ms: row.get(3)?,
         new,
         old,
-    })
+    };
+    filter.apply(change, before.as_deref())
 }

@@ -88,6 +88,11 @@ impl Changes {
     }
 
     #[getter]
+    fn at_end(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.lock().at_end())
+    }
+
+    #[getter]
     fn epoch(&self, py: Python<'_>) -> i64 {
         py.detach(|| self.0.lock().epoch())
     }

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
 use vai_core::db::live::Reported;
+use vai_core::history::ChangeFilter;
 use vai_core::query::Query;
 use vai_core::redact::Redaction;
 use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
@@ -290,14 +291,24 @@ impl Store {
         py.detach(|| self.0.position()).py()
     }
 
+    #[pyo3(signature = (
+        resources, epoch, seq, namespaces=None, label_selector=String::new(),
+        field_selector=String::new(), condition=String::new()
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn changes(
         &self,
         py: Python<'_>,
         resources: Vec<String>,
         epoch: i64,
         seq: i64,
+        namespaces: Option<Vec<String>>,
+        label_selector: String,
+        field_selector: String,
+        condition: String,
     ) -> PyResult<Changes> {
-        py.detach(|| self.0.changes(resources, epoch, seq)).py().map(Into::into)
+        let filter = ChangeFilter { namespaces, label_selector, field_selector, condition };
+        py.detach(|| self.0.changes_of(resources, &filter, epoch, seq)).py().map(Into::into)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
 mod bytes;
+mod changes;
 mod consumers;
 mod faults;
 mod fields;
