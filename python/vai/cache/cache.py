@@ -347,7 +347,7 @@ class Cache:
 
     def owners(
         self, resource: str, name: str, *, namespace: str | None = None
-    ) -> list[relations.Related]:
+    ) -> Sequence[relations.Related]:
         """Who owns an object, who owns that, and so on: each before its own owners.
 
         An owner that the file does not keep is named all the same (`.object` is None).
@@ -370,7 +370,7 @@ class Cache:
         *,
         namespace: str | None = None,
         depth: int | None = None,
-    ) -> list[relations.Related]:
+    ) -> Sequence[relations.Related]:
         """What an object owns, and what that owns, down to a depth; each before its own.
 
         Costs an indexed lookup per object. Only what the file keeps can be found.
@@ -389,7 +389,7 @@ class Cache:
 
     def related(
         self, resource: str, name: str, *, namespace: str | None = None
-    ) -> list[relations.Related]:
+    ) -> Sequence[relations.Related]:
         """Everything one step away from an object, of one moment.
 
         Its owners and dependents; the pods that its selector chooses (Service, Deployment, …), or

@@ -15,7 +15,7 @@ from vai import store
 from vai.cache.query import Namespaces, namespaces_of
 from vai.cache.reads import Reads
 from vai.cache.views import Change, change_of
-from vai.cache.waits import SLICE_S
+from vai.cache.waits import SLICE_S, Deadline
 from vai.errors import (
     ClosedError,
     ExpiredError,
@@ -222,16 +222,32 @@ class Changes(Iterator[Change]):
         self._given: Change | None = None
 
     def __next__(self) -> Change:
+        while True:
+            change = self.poll(SLICE_S)
+            if change is not None:
+                return change
+            if self._history.ended:
+                raise StopIteration
+
+    def poll(self, timeout: float | timedelta = 0.0) -> Change | None:
+        """The next change, as `next` gives it; None if there is none in time, or at the end.
+
+        Args:
+            timeout: how long to wait for one; with 0 None means that all there is was given out.
+        """
         if self._given is not None:
             given, self._given = self._given, None
             self._history.handled(given)
+        deadline = Deadline(timeout)
         while not self._ready:
-            batch = self._history.fetch(_BATCH, SLICE_S)
+            batch = self._history.fetch(_BATCH, deadline.slice_s())
             if batch is None:
-                raise StopIteration
+                return None
             self._ready.extend(batch)
+            if not batch and not self._history.more and deadline.passed():
+                return None
         if self._history.ended:
-            raise StopIteration
+            return None
         self._given = self._ready.popleft()
         return self._given
 

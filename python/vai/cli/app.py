@@ -15,6 +15,8 @@ from vai.cli.failures import EXIT_INTERRUPTED, Failure, failure_of
 _COMMANDS: Final = {
     "get": ("vai.cli.get:get", "Print objects from a cluster file, as kubectl get does."),
     "sync": ("vai.cli.sync:sync", "Keep a cluster file current."),
+    "changes": ("vai.cli.changes:changes", "Follow what happens to objects, also in the past."),
+    "tree": ("vai.cli.tree:tree", "Show the owners and dependents of an object as a tree."),
     "status": ("vai.cli.status:status", "Say what a cluster file keeps and how fresh it is."),
     "forget": ("vai.cli.forget:forget", "Delete a resource from a cluster file."),
     "export": ("vai.cli.export:export", "Write whole resources as NDJSON, SQLite or Parquet."),
