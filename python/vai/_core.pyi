@@ -117,6 +117,22 @@ class Rows:
     def total(self) -> int: ...  # of all matching objects, not only of this page
     @property
     def next_key(self) -> str | None: ...  # pass as `after` for the next page; None at the end
+    @property
+    def cursor(self) -> str | None: ...  # of `query`: for the next page; None at the end
+    @property
+    def known_since_s(self) -> float | None:
+        """Unix time since when the state of a past moment was known, if it lies in a gap."""
+    @property
+    def counted(self) -> bytes:
+        """JSON object with `facets`, `distinct` and `groups`, as far as they were asked for.
+
+        facets: `{field: {"values": [{"value", "count"}, ...], "distinct": n, "missing": n}}`, most
+        frequent first. distinct: `{"values": [{"value", "count"}, ...], "more": bool}`, in order.
+        groups: `[{"key": {field: value}, "count": n, "sum": {}, "min": {}, "max": {}}, ...]`.
+        """
+    @property
+    def explain(self) -> bytes | None:
+        """JSON object with `resources`, `steps` (`step`, `rows`, `us`), `total` and `advice`."""
     def list_json(self, kind: str, api_version: str, continue_token: str = "") -> bytes:
         """A Kubernetes List of the rows as JSON bytes; no JSON is parsed on the way."""
 
@@ -427,6 +443,14 @@ class Store:
         `namespaces` None means whatever is kept. `limit` 0 means all. `cells`: also read the
         server's printer cells (`Row.cells` is None without). Raises NotSyncedError,
         NotKeptError, InvalidSelectorError, UnknownFieldError or QueryTimeoutError.
+        """
+    def query(self, request: bytes) -> Rows:
+        """What a request asks for, of one moment; `request` is JSON as `vai_core::query::Request`.
+
+        Cursors are pinned to the moment of their first page. Raises InvalidRequestError,
+        InvalidExpressionError, InvalidSelectorError, UnknownFieldError, InvalidCursorError,
+        ExpiredError (history does not reach back), NotSyncedError, NotKeptError or
+        QueryTimeoutError.
         """
     def position(self) -> tuple[int, int]:
         """(epoch, seq) of the last commit."""

@@ -35,6 +35,9 @@ pub enum Error {
         /// Byte offset of what is wrong.
         position: usize,
     },
+    /// A cursor of another file, query or release, or none at all.
+    #[error("{0}")]
+    Cursor(String),
     /// A field selector on a field that the kind does not have.
     #[error("{message}")]
     UnknownField {

@@ -164,7 +164,7 @@ impl Changes {
 }
 
 /// A seq beyond its epoch's end never was durable: other changes have its numbers now.
-fn check_position(db: &Connection, epoch: i64, seq: i64) -> Result<()> {
+pub(crate) fn check_position(db: &Connection, epoch: i64, seq: i64) -> Result<()> {
     let now = position(db)?;
     let end: Option<i64> = db
         .query_row("SELECT last_seq FROM epoch WHERE epoch = ?1", [epoch], |row| row.get(0))

@@ -17,6 +17,7 @@ pub mod history;
 pub mod nearest;
 pub mod object;
 pub mod path;
+mod postings;
 pub mod query;
 pub mod redact;
 pub mod relations;

@@ -56,6 +56,7 @@ fn parts(error: Error) -> Parts {
     let number = |value: i64| Detail::Number(Some(value));
     let (class, details) = match error {
         Error::Invalid(_) => plain("InvalidRequestError"),
+        Error::Cursor(_) => plain("InvalidCursorError"),
         Error::Selector { position, .. } => {
             let position = i64::try_from(position).unwrap_or(i64::MAX);
             ("InvalidSelectorError", vec![("position", number(position))])

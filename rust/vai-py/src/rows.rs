@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vai_core::query;
+use vai_core::{Error, query};
 
 use crate::error::IntoPyResult;
 
@@ -118,6 +118,31 @@ impl Rows {
     #[getter]
     fn next_key(&self) -> Option<&str> {
         self.0.next_key()
+    }
+
+    #[getter]
+    fn cursor(&self) -> Option<&str> {
+        self.0.cursor()
+    }
+
+    #[getter]
+    fn known_since_s(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^52")]
+        self.0.known_since_ms().map(|ms| ms as f64 / 1e3)
+    }
+
+    /// JSON of an object: `facets`, `distinct`, `groups`, as far as they were asked for.
+    #[getter]
+    fn counted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let text = serde_json::to_vec(self.0.counted()).map_err(Error::internal).py()?;
+        Ok(PyBytes::new(py, &text))
+    }
+
+    #[getter]
+    fn explain<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Some(told) = self.0.explain() else { return Ok(None) };
+        let text = serde_json::to_vec(told).map_err(Error::internal).py()?;
+        Ok(Some(PyBytes::new(py, &text)))
     }
 
     #[pyo3(signature = (kind, api_version, continue_token=""))]

@@ -8,8 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
 use vai_core::db::live::Reported;
+<<<<<<< HEAD
 use vai_core::history::ChangeFilter;
 use vai_core::query::Query;
+=======
+use vai_core::query::{Query, Request};
+>>>>>>> 4a95553 (wip)
 use vai_core::redact::Redaction;
 use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
 use vai_core::{Error, Result};
@@ -285,6 +289,10 @@ impl Store {
             cells,
         };
         py.detach(|| self.0.rows(&query)).py().map(Into::into)
+    }
+
+    fn query(&self, py: Python<'_>, request: &[u8]) -> PyResult<Rows> {
+        py.detach(|| self.0.query(&Request::parse(request)?)).py().map(Into::into)
     }
 
     fn position(&self, py: Python<'_>) -> PyResult<(i64, i64)> {

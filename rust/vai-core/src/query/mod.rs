@@ -1,19 +1,36 @@
 //! Reading: which scopes answer, and the rows of one moment as bytes.
 
+mod access;
+mod cursor;
+mod eval;
+mod explain;
+mod facets;
+mod merge;
+mod order;
+mod past;
+mod plan;
 pub(crate) mod pool;
+mod project;
+mod request;
 mod route;
 mod rows;
+mod run;
+mod scan;
 mod selected;
 mod sql;
 
+pub(crate) use self::cursor::Lists;
+pub use self::request::{At, Distinct, Group, Partition, Project, Request};
 pub use self::rows::{Row, Rows};
 pub(crate) use self::selected::selected;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use self::route::Ask;
+use self::run::Run;
 use self::sql::Filter;
 use crate::error::{Error, Result};
 use crate::selector::{FieldSelector, LabelSelector};
@@ -65,6 +82,26 @@ impl Store {
             }
         })?;
         Ok(found.map(|row| row.into_row(Arc::clone(&self.inner))))
+    }
+
+    /// What a request asks for, of one moment.
+    pub fn query(&self, request: &Request) -> Result<Rows> {
+        /// Attempts before a reader that others overtake makes indexes of its own.
+        const PATIENCE: usize = 4;
+        request.check()?;
+        let inner = &self.inner;
+        let deadline = Instant::now() + inner.options.query_timeout;
+        let mut found = None;
+        for attempt in 0.. {
+            found =
+                inner.read(|db| Run::new(db, inner, request, deadline)?.go(attempt < PATIENCE))?;
+            if found.is_some() || attempt >= PATIENCE {
+                break;
+            }
+        }
+        inner.postings.tidy();
+        let found = found.ok_or_else(|| Error::Internal("a query found no moment".into()))?;
+        Ok(Rows::new(Arc::clone(inner), String::new(), found))
     }
 
     /// The objects of one moment in key order.

@@ -1,15 +1,17 @@
 //! The rows of one moment: keys at hand, bodies compressed in one arena until asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use serde_json::Value as Json;
 
 use super::Query;
+use super::request::Project;
 use super::route::Source;
 use super::sql::{self, Filter};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rv;
 use crate::store::{FLAG_REDACTED, Inner, position};
 
@@ -42,6 +44,17 @@ impl Raw {
         })
     }
 
+    /// The same, of the resource with this row id.
+    pub(super) fn of(mut self, resource: i64, names: &HashMap<i64, String>) -> Self {
+        self.resource = names.get(&resource).cloned().unwrap_or_default();
+        self
+    }
+
+    /// The entry of the history that wrote it.
+    pub(super) fn seq(&self) -> i64 {
+        self.seq
+    }
+
     /// Versions that can't be compared: the row that was written later.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
         rv::compare(&self.rv, &other.rv).unwrap_or_else(|| self.seq.cmp(&other.seq)).is_gt()
@@ -49,8 +62,34 @@ impl Raw {
 
     pub(super) fn into_row(self, inner: Arc<Inner>) -> Row {
         let resource = self.resource.clone();
-        Row { inner, resource, raw: self }
+        Row { inner, resource, raw: self, project: Project::Body }
     }
+}
+
+/// An object as it stands now.
+pub(super) fn row(
+    db: &Connection,
+    id: u32,
+    names: &HashMap<i64, String>,
+    with_cells: bool,
+) -> Result<Option<Raw>> {
+    let cells = if with_cells { "(SELECT cells FROM cells WHERE object = o.id)" } else { "NULL" };
+    let sql = format!(
+        "SELECT o.id, o.key, o.uid, o.rv, o.seq, o.flags, v.body, {cells}, o.resource
+         FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1"
+    );
+    let mut statement = db.prepare_cached(&sql)?;
+    let found = statement.query_row([id], |row| Ok((Raw::read(row, true)?, row.get(8)?)));
+    Ok(found.optional()?.map(|(row, resource)| row.of(resource, names)))
+}
+
+/// Whether the first of two copies is newer.
+pub(super) fn newer(db: &Connection, a: u32, b: u32) -> Result<bool> {
+    let none = HashMap::new();
+    let missing = || Error::Internal("a row of this snapshot is missing".into());
+    let a = row(db, a, &none, false)?.ok_or_else(missing)?;
+    let b = row(db, b, &none, false)?.ok_or_else(missing)?;
+    Ok(a.is_newer_than(&b))
 }
 
 /// One stored object.
@@ -59,6 +98,7 @@ pub struct Row {
     inner: Arc<Inner>,
     resource: String,
     raw: Raw,
+    project: Project,
 }
 
 impl Row {
@@ -106,20 +146,28 @@ impl Row {
 
     /// The object's JSON as the server sent it, decompressed at each call.
     pub fn body(&self) -> Result<Vec<u8>> {
-        self.inner.decode(&self.raw.body)
+        self.project.of(self.inner.decode(&self.raw.body)?)
     }
 }
 
 /// What a read found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
-    rows: Vec<Raw>,
-    total: usize,
-    more: bool,
-    epoch: i64,
-    seq: i64,
-    scopes: Vec<i64>,
-    resource_version: String,
+    pub(super) rows: Vec<Raw>,
+    pub(super) total: usize,
+    pub(super) more: bool,
+    pub(super) epoch: i64,
+    pub(super) seq: i64,
+    pub(super) scopes: Vec<i64>,
+    pub(super) resource_version: String,
+    /// In another order than that of keys.
+    pub(super) sorted: bool,
+    pub(super) cursor: Option<String>,
+    pub(super) project: Project,
+    /// Facets, distinct values and groups.
+    pub(super) counted: serde_json::Map<String, Json>,
+    pub(super) explain: Option<Json>,
+    pub(super) known_since_ms: Option<i64>,
 }
 
 /// The objects of one moment in key order.
@@ -151,12 +199,18 @@ impl Rows {
     #[must_use]
     pub fn row(&self, index: usize) -> Option<Row> {
         let raw = self.found.rows.get(index)?.clone();
-        Some(Row { inner: Arc::clone(&self.inner), resource: self.resource.clone(), raw })
+        let resource =
+            if raw.resource.is_empty() { self.resource.clone() } else { raw.resource.clone() };
+        let project = self.found.project.clone();
+        Some(Row { inner: Arc::clone(&self.inner), resource, raw, project })
     }
 
-    /// Index of a key, by binary search.
+    /// Index of a key: by binary search, except in another order than that of keys.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<usize> {
+        if self.found.sorted {
+            return self.found.rows.iter().position(|row| row.key == key);
+        }
         self.found.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok()
     }
 
@@ -201,6 +255,31 @@ impl Rows {
         self.found.rows.last().filter(|_| self.found.more).map(|row| row.key.as_str())
     }
 
+    /// What the next page is asked for with; `None` at the end.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        self.found.cursor.as_deref()
+    }
+
+    /// `facets`, `distinct` and `groups`, as far as they were asked for.
+    #[must_use]
+    pub fn counted(&self) -> &serde_json::Map<String, Json> {
+        &self.found.counted
+    }
+
+    /// How it was found, where that was asked for.
+    #[must_use]
+    pub fn explain(&self) -> Option<&Json> {
+        self.found.explain.as_ref()
+    }
+
+    /// Of a past moment that lies in a gap of the history: since when its state was known, in
+    /// milliseconds since 1970.
+    #[must_use]
+    pub fn known_since_ms(&self) -> Option<i64> {
+        self.found.known_since_ms
+    }
+
     /// A Kubernetes List of the rows. Bodies are copied, not parsed.
     pub fn list_json(
         &self,
@@ -223,7 +302,8 @@ impl Rows {
             if index > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(&self.inner.decode(&row.body)?);
+            let body = self.inner.decode(&row.body)?;
+            out.extend_from_slice(&self.found.project.of(body)?);
         }
         out.extend_from_slice(b"]}");
         Ok(out)
@@ -252,7 +332,7 @@ pub(super) fn read(
         ([one, ..], [_]) => one.scope.rv.clone().unwrap_or_default(),
         _ => String::new(),
     };
-    Ok(Found { rows, total, more, epoch, seq, scopes, resource_version })
+    Ok(Found { rows, total, more, epoch, seq, scopes, resource_version, ..Found::default() })
 }
 
 /// Whether two scopes may have a copy each of one object.

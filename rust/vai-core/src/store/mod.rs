@@ -43,6 +43,8 @@ use crate::db::live::{self, LiveFile, Reported};
 use crate::db::{self, Files, gate, lock};
 use crate::error::{Error, Result};
 use crate::feed::{FeedOptions, Item};
+use crate::postings::Postings;
+use crate::query::Lists;
 use crate::query::pool::ReaderPool;
 
 /// A longer object is refused; etcd's own limit is 1.5 MB by default, 10 MB at most in practice.
@@ -85,6 +87,8 @@ pub(crate) struct Inner {
     shared: Arc<Shared>,
     fields: Fields,
     field_cache: definitions::FieldCache,
+    pub(crate) postings: Postings,
+    pub(crate) lists: Lists,
     writer: Option<WriterHandle>,
     handle: Mutex<Option<lock::Handle>>,
     /// Shared with the consumers that it made: their names fall free with it.
@@ -406,9 +410,20 @@ impl Inner {
     /// The same inside a read: another connection might never come free, for its holder might wait
     /// for this one. A body's dictionary is in every snapshot that has the body.
     pub(crate) fn decode_in(&self, db: &Connection, frame: &[u8]) -> Result<Vec<u8>> {
+        self.know_dictionary(db, frame)?;
+        self.shared.codec.decode(frame)
+    }
+
+    /// So that [`Self::decode_known`] can be called where there is no connection.
+    pub(crate) fn know_dictionary(&self, db: &Connection, frame: &[u8]) -> Result<()> {
         if !self.shared.codec.knows(codec::frame_dictionary(frame)) {
             add_dictionaries(db, &self.shared.codec)?;
         }
+        Ok(())
+    }
+
+    /// A body whose dictionary is known.
+    pub(crate) fn decode_known(&self, frame: &[u8]) -> Result<Vec<u8>> {
         self.shared.codec.decode(frame)
     }
 
@@ -609,6 +624,8 @@ fn inner(
         shared,
         fields,
         field_cache: definitions::FieldCache::default(),
+        postings: Postings::default(),
+        lists: Lists::default(),
         writer,
         handle: Mutex::new(Some(handle)),
         closed: Arc::new(AtomicBool::new(false)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use vai_core::Error;
 use vai_core::history::Change as Stored;
-use vai_core::query::Query;
+use vai_core::query::{At, Query, Request, Rows};
 use vai_core::store::{Listing, Op as StoredOp, Options, Store, Watching};
 
 use crate::bytes::{Pod, bookmark, event, malformed, page};
@@ -702,6 +702,101 @@ impl World {
             assert!(paged.len() <= keys.len(), "pages without end, {what}");
         }
         assert_eq!(paged, keys, "pages, {what}");
+        self.compare_query(store, selector, namespaces, &expected);
+        // Each costs as much as all that is above.
+        if namespaces.is_none_or(|names| names.len() > 1) {
+            for position in self.remembered.first().into_iter().chain(self.remembered.last()) {
+                self.compare_past(store, selector, namespaces, &sources, *position);
+            }
+        }
+    }
+
+    /// The same question to the query engine: whole, in parts, by cursor, in other orders.
+    fn compare_query(
+        &self,
+        store: &Store,
+        selector: &Selector,
+        namespaces: Option<&[&str]>,
+        expected: &[Pod],
+    ) {
+        let request = request(selector, namespaces);
+        let what = format!("query {:?} {:?} in {namespaces:?}", selector.labels, selector.fields);
+        let rows = store.query(&request).unwrap();
+        assert_eq!(bodies(&rows), wanted(expected), "{what}");
+        assert_eq!((rows.total(), rows.cursor()), (expected.len(), None), "{what}");
+        let parts = Request { offset: 1, limit: 2, ..request.clone() };
+        let part: Vec<Pod> = expected.iter().skip(1).take(2).cloned().collect();
+        assert_eq!(bodies(&store.query(&parts).unwrap()), wanted(&part), "part of {what}");
+        assert_eq!(walked(store, &Request { limit: 2, ..request.clone() }), wanted(expected));
+        let app = |pod: &Pod| pod.labels.get("app").cloned();
+        for descending in [false, true] {
+            let mut sorted: Vec<Pod> = expected.to_vec();
+            sorted.sort_by(|a, b| {
+                let order = match (app(a), app(b)) {
+                    (Some(a), Some(b)) if descending => b.cmp(&a),
+                    (Some(a), Some(b)) => a.cmp(&b),
+                    (a, b) => a.is_none().cmp(&b.is_none()),
+                };
+                order.then_with(|| b.name.cmp(&a.name)).then_with(|| a.key().cmp(&b.key()))
+            });
+            let minus = if descending { "-" } else { "" };
+            let sort = vec![format!("{minus}labels[app]"), "-metadata.name".into()];
+            let request = Request { sort, limit: 3, ..request.clone() };
+            assert_eq!(walked(store, &request), wanted(&sorted), "sorted {what}");
+            let few = Request { limit: 1, offset: 1, ..request };
+            let part: Vec<Pod> = sorted.iter().skip(1).take(1).cloned().collect();
+            assert_eq!(bodies(&store.query(&few).unwrap()), wanted(&part), "sorted {what}");
+        }
+        let mut apps: BTreeMap<String, u64> = BTreeMap::new();
+        expected.iter().filter_map(app).for_each(|app| *apps.entry(app).or_default() += 1);
+        let counted = Request { facets: vec!["labels[app]".into()], limit: 1, ..request };
+        let rows = store.query(&counted).unwrap();
+        let facet = &rows.counted()["facets"]["labels[app]"];
+        let found: BTreeMap<String, u64> = facet["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["value"].as_str().unwrap().into(), one["count"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(found, apps, "facet of {what}");
+        let missing = expected.iter().filter(|pod| app(pod).is_none()).count();
+        assert_eq!(facet["missing"], missing, "{what}");
+    }
+
+    /// What was there at an earlier position, by undoing what changed since.
+    fn compare_past(
+        &self,
+        store: &Store,
+        selector: &Selector,
+        namespaces: Option<&[&str]>,
+        sources: &[i64],
+        (epoch, seq): (i64, i64),
+    ) {
+        let at = Some(At::Position { epoch, seq });
+        let found = store.query(&Request { at, ..request(selector, namespaces) });
+        let lost = self.epochs.get(&epoch).is_some_and(|end| seq > *end);
+        if lost || found.is_err() {
+            assert!(lost || self.pruned || seq < self.model.floor, "{:?}", found.err());
+            assert!(matches!(found, Err(Error::Expired { .. })), "{:?}", found.err());
+            return;
+        }
+        let mut past = self.model.clone();
+        for change in past.changes.clone().iter().rev().filter(|change| change.seq > seq) {
+            let Some(scope) = past.scopes.get_mut(&change.scope) else { continue };
+            match &change.old {
+                Some(old) => scope.objects.insert(change.key.clone(), old.clone()),
+                None => scope.objects.remove(&change.key),
+            };
+        }
+        let within =
+            |pod: &Pod| namespaces.is_none_or(|names| names.contains(&pod.namespace.as_str()));
+        let then = World::merged_in(&past, sources, namespaces, |pod| {
+            within(pod) && (selector.matches)(pod)
+        });
+        let what = format!("{:?} in {namespaces:?} at {seq}", selector.labels);
+        assert_eq!(bodies(&found.unwrap()), wanted(&then), "{what}");
+        let pages = Request { at, limit: 2, ..request(selector, namespaces) };
+        assert_eq!(walked(store, &pages), wanted(&then), "pages of {what}");
     }
 
     /// Each namespace is answered by its own scope; without namespaces the copies merge.
@@ -711,10 +806,19 @@ impl World {
         namespaces: Option<&[&str]>,
         matches: impl Fn(&Pod) -> bool,
     ) -> Vec<Pod> {
-        let Some(names) = namespaces else { return self.model.merged(sources, matches) };
+        Self::merged_in(&self.model, sources, namespaces, matches)
+    }
+
+    fn merged_in(
+        model: &Model,
+        sources: &[i64],
+        namespaces: Option<&[&str]>,
+        matches: impl Fn(&Pod) -> bool,
+    ) -> Vec<Pod> {
+        let Some(names) = namespaces else { return model.merged(sources, matches) };
         let mut found = BTreeMap::new();
         for (name, source) in names.iter().zip(sources) {
-            for pod in self.model.merged(&[*source], |pod| pod.namespace == *name && matches(pod)) {
+            for pod in model.merged(&[*source], |pod| pod.namespace == *name && matches(pod)) {
                 found.insert(pod.key(), pod);
             }
         }
@@ -757,6 +861,37 @@ impl World {
         let wanted: Vec<String> = wanted.map(told).collect();
         let found: Vec<String> = found.iter().map(stored).collect();
         assert_eq!(found, wanted, "changes after {seq}");
+    }
+}
+
+fn request(selector: &Selector, namespaces: Option<&[&str]>) -> Request {
+    Request {
+        resources: vec!["pods".into()],
+        namespaces: namespaces.map(|names| names.iter().map(|&name| name.into()).collect()),
+        label_selector: selector.labels.into(),
+        field_selector: selector.fields.into(),
+        ..Request::default()
+    }
+}
+
+fn bodies(rows: &Rows) -> Vec<String> {
+    (0..rows.len()).map(|index| text(&rows.row(index).unwrap().body().unwrap())).collect()
+}
+
+fn wanted(pods: &[Pod]) -> Vec<String> {
+    pods.iter().map(|pod| text(&pod.body())).collect()
+}
+
+/// All pages, one after the other.
+fn walked(store: &Store, request: &Request) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut page = store.query(request).unwrap();
+    loop {
+        found.extend(bodies(&page));
+        assert!(found.len() <= page.total(), "pages without end");
+        let Some(cursor) = page.cursor() else { return found };
+        let next = Request { cursor: cursor.to_owned(), at: None, ..request.clone() };
+        page = store.query(&next).unwrap();
     }
 }
 

@@ -1,0 +1,125 @@
+//! Which rows of `field` stand for what a query names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::follow::Need;
+use crate::error::Result;
+use crate::expr::{Catalogue, FieldInfo};
+use crate::field::{FieldDef, FieldSet};
+use crate::store::{FieldState, Resource};
+use crate::value::Type;
+
+/// The fields of a resource that are ready, as one snapshot has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Definitions {
+    /// All fields, as bodies are read for them.
+    pub(crate) set: Arc<FieldSet>,
+    defs: Vec<FieldDef>,
+    /// By canonical name: row id and type.
+    pub(crate) ready: HashMap<String, (i64, Type)>,
+}
+
+impl Definitions {
+    pub(super) fn of(states: &[FieldState]) -> Self {
+        let set = FieldSet::new(states.iter().map(|state| state.def.clone()).collect::<Vec<_>>());
+        let ready = states.iter().filter(|state| state.ready);
+        let ready = ready.map(|state| (state.def.name.clone(), (state.id, Type::Text))).collect();
+        let defs = states.iter().map(|state| state.def.clone()).collect();
+        Self { set: Arc::new(set), defs, ready }
+    }
+
+    /// Whether entries in the file answer for it.
+    pub(crate) fn is_ready(&self, need: &Need) -> bool {
+        match need {
+            Need::Field(name) => self.ready.contains_key(name),
+            Need::Label(_) | Need::Names | Need::Namespaces => true,
+        }
+    }
+
+    /// As expressions look names up.
+    pub(crate) fn catalogue<'a>(&'a self, info: &'a Resource) -> View<'a> {
+        View { known: self, info }
+    }
+
+    /// The row of `field` whose entries are to be read; `None` where nothing was ever written.
+    pub(super) fn row_of(
+        &self,
+        db: &Connection,
+        resource: i64,
+        need: &Need,
+    ) -> Result<Option<i64>> {
+        match need {
+            Need::Field(name) => Ok(self.ready.get(name).map(|(row, _)| *row)),
+            Need::Label(key) => {
+                let mut statement = db.prepare_cached(
+                    "SELECT id FROM field WHERE resource = ?1 AND kind = 0 AND name = ?2",
+                )?;
+                Ok(statement.query_row(params![resource, key], |row| row.get(0)).optional()?)
+            }
+            Need::Names | Need::Namespaces => Ok(None),
+        }
+    }
+
+    /// Whether what was loaded from this row is still what the name stands for.
+    pub(super) fn is_current(&self, need: &Need, row: Option<i64>) -> bool {
+        match need {
+            Need::Field(name) => self.ready.get(name).map(|(row, _)| *row) == row,
+            // The row of a label key is for ever.
+            Need::Label(_) | Need::Names | Need::Namespaces => true,
+        }
+    }
+
+    /// `None` for labels, whose entries are in `term`.
+    pub(super) fn type_of(&self, need: &Need) -> Option<Type> {
+        match need {
+            Need::Field(name) => self.ready.get(name).map(|(_, kind)| *kind),
+            Need::Label(_) | Need::Names | Need::Namespaces => None,
+        }
+    }
+}
+
+/// The fields of a resource as expressions look them up.
+pub(crate) struct View<'a> {
+    known: &'a Definitions,
+    info: &'a Resource,
+}
+
+impl View<'_> {
+    fn info(&self, def: &FieldDef) -> FieldInfo {
+        FieldInfo {
+            name: def.name.clone(),
+            ty: Type::Text,
+            many: false,
+            ready: self.known.ready.contains_key(&def.name),
+        }
+    }
+}
+
+impl Catalogue for View<'_> {
+    fn field(&self, name: &str) -> Option<FieldInfo> {
+        let known = |def: &&FieldDef| def.name == name || def.aliases.iter().any(|one| one == name);
+        self.known.defs.iter().find(known).map(|def| self.info(def))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = self.known.defs.iter();
+        names.flat_map(|def| std::iter::once(&def.name).chain(&def.aliases)).cloned().collect()
+    }
+
+    fn selectable(&self, label: &str) -> Option<FieldInfo> {
+        let known = |def: &&FieldDef| def.name == label || def.aliases.iter().any(|one| one == label);
+        self.known.defs.iter().find(known).map(|def| self.info(def))
+    }
+
+    fn selectable_names(&self) -> Vec<String> {
+        let selectable = self.known.defs.iter().map(|def| &def.name);
+        selectable.cloned().collect()
+    }
+
+    fn namespaced(&self) -> bool {
+        self.info.namespaced
+    }
+}

@@ -1,0 +1,352 @@
+//! One resource in memory, brought exactly to a reader's snapshot.
+//!
+//! What is in memory is a cache over the file and never the truth: it follows the history (the
+//! objects that changed are read again, whatever happened to them in between), and is loaded anew
+//! where the history does not reach back.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::definitions::Definitions;
+use super::keys::Keys;
+use super::values::Values;
+use crate::error::{Error, Result};
+use crate::feed::json::Cursor;
+use crate::object::{Scan, Wanted};
+use crate::redact::Redaction;
+use crate::store::{Inner, ScopeRow, scopes};
+use crate::value::{Type, Value};
+
+/// What a query needs of a resource in memory, besides its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// A label key.
+    Label(String),
+    /// A field, by its canonical name.
+    Field(String),
+    /// The order of names.
+    Names,
+    /// Namespaces as values.
+    Namespaces,
+}
+
+/// The moment that a reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) epoch: i64,
+    pub(crate) seq: i64,
+}
+
+/// What changed is read object by object (15 µs each with a body of 5 KB); loading reads rows in
+/// order (0.3 µs each). Between them it is the number of objects that decides.
+const RELOAD_SHARE: usize = 16;
+/// Following is always worth it for so few.
+const FEW_CHANGES: usize = 256;
+
+struct Loaded {
+    /// Row of `field`; a field that was defined anew has another one.
+    field: Option<i64>,
+    values: Values,
+    used: AtomicU64,
+    bytes: usize,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Index {
+    at: Option<Moment>,
+    keys: Keys,
+    loaded: HashMap<Need, Loaded>,
+}
+
+/// Counts uses, so that the least recently used is dropped first.
+static CLOCK: AtomicU64 = AtomicU64::new(0);
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Label(key) => write!(f, "labels[{key}]"),
+            Self::Field(name) => f.write_str(name),
+            Self::Names => f.write_str("names"),
+            Self::Namespaces => f.write_str("namespaces"),
+        }
+    }
+}
+
+impl Index {
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The values of a field or label; loaded before by [`Self::bring`].
+    pub(crate) fn values(&self, need: &Need) -> Result<&Values> {
+        let loaded = self
+            .loaded
+            .get(need)
+            .ok_or_else(|| Error::Internal(format!("{need:?} was not loaded")))?;
+        loaded.used.store(CLOCK.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        Ok(&loaded.values)
+    }
+
+    /// The same; `None` for what is not in memory.
+    pub(crate) fn loaded(&self, need: &Need) -> Option<&Values> {
+        self.values(need).ok()
+    }
+
+    /// The moment that it shows.
+    pub(crate) fn moment(&self) -> Option<Moment> {
+        self.at
+    }
+
+    /// Whether a reader of this moment can use it as it is.
+    pub(crate) fn serves(&self, moment: Moment, needs: &[Need], known: &Definitions) -> bool {
+        self.at == Some(moment)
+            && self.keys.is_ranked()
+            && needs.iter().all(|need| match need {
+                Need::Names => self.keys.has_names(),
+                need => self.loaded.get(need).is_some_and(|loaded| {
+                    loaded.values.is_ranked() && known.is_current(need, loaded.field)
+                }),
+            })
+    }
+
+    /// Brings it to the snapshot of `db`, which is at `moment`, with what is needed in memory.
+    pub(crate) fn bring(
+        &mut self,
+        db: &Connection,
+        inner: &Inner,
+        resource: i64,
+        moment: Moment,
+        needs: &[Need],
+        known: &Definitions,
+    ) -> Result<()> {
+        let kept = scopes::scopes(db, Some(resource))?;
+        if !self.follow(db, inner, resource, moment, &kept, known)? {
+            self.load_keys(db, &kept)?;
+        }
+        self.at = Some(moment);
+        for need in needs {
+            if *need == Need::Names {
+                self.keys.rank_names();
+                continue;
+            }
+            let field = known.row_of(db, resource, need)?;
+            let current = self.loaded.get(need).is_some_and(|loaded| loaded.field == field);
+            if !current {
+                let values = match need {
+                    Need::Namespaces => self.namespace_values(),
+                    need => load_values(db, field, known.type_of(need))?,
+                };
+                let bytes = values.bytes();
+                let used = AtomicU64::new(CLOCK.fetch_add(1, Ordering::Relaxed));
+                self.loaded.insert(need.clone(), Loaded { field, values, used, bytes });
+            }
+        }
+        self.keys.rank_all();
+        for need in needs {
+            if let Some(loaded) = self.loaded.get_mut(need) {
+                loaded.values.rank_all();
+            }
+        }
+        Ok(())
+    }
+
+    fn load_keys(&mut self, db: &Connection, kept: &[ScopeRow]) -> Result<()> {
+        // Until it is whole it shows no moment.
+        self.at = None;
+        self.loaded.clear();
+        let mut rows = Vec::new();
+        let mut statement = db.prepare_cached(
+            "SELECT id, key FROM object INDEXED BY object_scope_key WHERE scope = ?1 ORDER BY key",
+        )?;
+        for scope in kept {
+            let found = statement.query_map([scope.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            for row in found {
+                let (id, key) = row?;
+                rows.push((id, scope.id, key));
+            }
+        }
+        self.keys = Keys::load(rows);
+        Ok(())
+    }
+
+    /// Takes in what changed since its moment; `false` if that is not worth it, or not known.
+    fn follow(
+        &mut self,
+        db: &Connection,
+        inner: &Inner,
+        resource: i64,
+        moment: Moment,
+        kept: &[ScopeRow],
+        known: &Definitions,
+    ) -> Result<bool> {
+        let Some(at) = self.at.filter(|at| at.epoch == moment.epoch && at.seq <= moment.seq) else {
+            return Ok(false);
+        };
+        if at.seq == moment.seq {
+            return Ok(true);
+        }
+        let floors = kept.iter().map(|scope| scope.floor);
+        let floor = floors.fold(scopes::resource_floor(db, resource)?, i64::max);
+        if floor > at.seq {
+            return Ok(false);
+        }
+        let most = FEW_CHANGES.max(self.keys.len() / RELOAD_SHARE);
+        let Some(changed) = changed(db, kept, at.seq, most)? else {
+            return Ok(false);
+        };
+        // A failure in between leaves a mixture: it shows no moment until it is loaded anew.
+        self.at = None;
+        // A label that nobody had may have rows now.
+        self.loaded.retain(|need, loaded| {
+            let written = loaded.field.is_some() || *need == Need::Namespaces;
+            written && known.is_current(need, loaded.field)
+        });
+        self.take_in(db, inner, resource, &changed, known)?;
+        Ok(true)
+    }
+
+    fn take_in(
+        &mut self,
+        db: &Connection,
+        inner: &Inner,
+        resource: i64,
+        changed: &[u32],
+        known: &Definitions,
+    ) -> Result<()> {
+        let mut statement = db.prepare_cached(
+            "SELECT o.scope, o.key, v.body FROM object o JOIN version v ON v.seq = o.seq
+             WHERE o.id = ?1 AND o.resource = ?2",
+        )?;
+        let mut moved = Vec::with_capacity(changed.len());
+        for id in changed {
+            let now = statement
+                .query_row(params![id, resource], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
+                })
+                .optional()?;
+            let Some((scope, key, body)) = now else {
+                for loaded in self.loaded.values_mut() {
+                    loaded.values.set(*id, &[]);
+                }
+                moved.push((*id, None));
+                continue;
+            };
+            if !self.loaded.is_empty() {
+                let mut now =
+                    values_of(&key, &inner.decode_in(db, &body)?, known, self.loaded.keys())?;
+                for (need, loaded) in &mut self.loaded {
+                    loaded.values.set(*id, &now.remove(need).unwrap_or_default());
+                }
+            }
+            moved.push((*id, Some((scope, key))));
+        }
+        let moved: Vec<(u32, Option<(i64, &str)>)> = moved
+            .iter()
+            .map(|(id, now)| (*id, now.as_ref().map(|(scope, key)| (*scope, key.as_str()))))
+            .collect();
+        self.keys.apply(&moved);
+        Ok(())
+    }
+
+    fn namespace_values(&self) -> Values {
+        let rows = self
+            .keys
+            .namespaces()
+            .flat_map(|(name, ids)| ids.iter().map(move |id| (Value::text(name), id)));
+        Values::load(rows)
+    }
+
+    /// (what, when it was used last, bytes) of all that can be dropped alone.
+    pub(crate) fn usage(&self) -> impl Iterator<Item = (&Need, u64, usize)> {
+        self.loaded
+            .iter()
+            .map(|(need, loaded)| (need, loaded.used.load(Ordering::Relaxed), loaded.bytes))
+    }
+
+    pub(crate) fn drop_values(&mut self, need: &Need) {
+        self.loaded.remove(need);
+    }
+
+    /// What its keys take in memory.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.keys.bytes()
+    }
+}
+
+/// Distinct objects that changed after `seq`; `None` for more than `most`.
+fn changed(db: &Connection, kept: &[ScopeRow], seq: i64, most: usize) -> Result<Option<Vec<u32>>> {
+    let mut found = HashSet::new();
+    let mut statement = db.prepare_cached(
+        "SELECT object FROM version INDEXED BY version_scope_seq WHERE scope = ?1 AND seq > ?2",
+    )?;
+    for scope in kept {
+        let mut rows = statement.query([scope.id, seq])?;
+        while let Some(row) = rows.next()? {
+            found.insert(row.get::<_, u32>(0)?);
+            if found.len() > most {
+                return Ok(None);
+            }
+        }
+    }
+    let mut ids: Vec<u32> = found.into_iter().collect();
+    ids.sort_unstable();
+    Ok(Some(ids))
+}
+
+/// The rows of one field or label; none where it was never written.
+fn load_values(db: &Connection, field: Option<i64>, kind: Option<Type>) -> Result<Values> {
+    let Some(field) = field else { return Ok(Values::load([])) };
+    let table = if kind.is_some() { "ord" } else { "term" };
+    let kind = kind.unwrap_or(Type::Text);
+    let sql = format!("SELECT value, object FROM {table} WHERE field = ?1 ORDER BY value, object");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = statement.query([field])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let value = Value::from_sql(kind, row.get_ref(0)?)?;
+        found.push((value, row.get(1)?));
+    }
+    Ok(Values::load(found))
+}
+
+/// What an object has of each of these, read from its body.
+pub(crate) fn values_of<'n>(
+    key: &str,
+    json: &[u8],
+    known: &Definitions,
+    needs: impl Iterator<Item = &'n Need>,
+) -> Result<HashMap<Need, Vec<Value>>> {
+    let mut scan = Scan::default();
+    let wanted = Wanted { fields: &known.set, redact: Redaction::None };
+    scan.object(&mut Cursor::new(json), wanted)
+        .map_err(|_| Error::Corrupt(format!("the body of {key} is not JSON")))?;
+    let mut found = HashMap::new();
+    for need in needs {
+        let values: Vec<Value> = match need {
+            Need::Label(wanted) => scan
+                .labels
+                .iter()
+                .filter(|(label, _)| label == wanted)
+                .map(|(_, value)| Value::text(value))
+                .collect(),
+            Need::Field(name) => match known.set.index_of(name) {
+                Some(index) => {
+                    let fields = scan.fields.iter().filter(|(found, _)| *found == index);
+                    fields.map(|(_, value)| Value::text(&value.selector_text())).collect()
+                }
+                None => Vec::new(),
+            },
+            Need::Namespaces => key
+                .split_once('/')
+                .map(|(namespace, _)| Value::text(namespace))
+                .into_iter()
+                .collect(),
+            Need::Names => continue,
+        };
+        found.insert(need.clone(), values);
+    }
+    Ok(found)
+}

@@ -1,0 +1,84 @@
+//! Which rows a query is about: those of the scopes that answer, in the namespaces asked for, that
+//! the asking user may see.
+
+use std::collections::HashSet;
+
+use roaring::{MultiOps, RoaringBitmap};
+use rusqlite::Connection;
+
+use super::request::Partition;
+use super::route::Source;
+use super::rows::newer;
+use crate::error::Result;
+use crate::postings::{Index, Keys};
+
+/// The rows of the sources, narrowed to their namespaces; where overlapping scopes keep copies of
+/// one object, the newest of them.
+pub(super) fn rows_of(db: &Connection, index: &Index, sources: &[Source]) -> Result<RoaringBitmap> {
+    let keys = index.keys();
+    let mut rows = RoaringBitmap::new();
+    for source in sources {
+        let Some(scope) = keys.scope(source.scope.id) else { continue };
+        match source.namespace.as_deref() {
+            None => rows |= scope,
+            Some(namespace) => {
+                if let Some(ids) = keys.namespace(namespace) {
+                    rows |= scope & ids;
+                }
+            }
+        }
+    }
+    if overlap(sources) {
+        let copies = older_copies(db, keys, &rows)?;
+        rows -= copies;
+    }
+    Ok(rows)
+}
+
+/// Whether two scopes may have a copy each of one object.
+fn overlap(sources: &[Source]) -> bool {
+    let namespace =
+        |source: &Source| source.namespace.clone().or_else(|| source.scope.namespace.clone());
+    let mut seen = HashSet::new();
+    sources.len() > 1
+        && sources.iter().map(namespace).any(|name| name.is_none() || !seen.insert(name))
+}
+
+/// Of each key that several scopes keep, all rows but the newest.
+fn older_copies(db: &Connection, keys: &Keys, rows: &RoaringBitmap) -> Result<RoaringBitmap> {
+    let mut older = RoaringBitmap::new();
+    let mut best: Option<u32> = None;
+    // Copies are neighbours in key order.
+    for id in keys.order().iter().copied().filter(|id| rows.contains(*id)) {
+        best = match best {
+            Some(held) if keys.key(held) == keys.key(id) => {
+                let (newest, loser) = if newer(db, id, held)? { (id, held) } else { (held, id) };
+                older.insert(loser);
+                Some(newest)
+            }
+            _ => Some(id),
+        };
+    }
+    Ok(older)
+}
+
+/// The rows that the partitions allow.
+pub(super) fn allowed(keys: &Keys, partitions: &[Partition], all: &RoaringBitmap) -> RoaringBitmap {
+    let mut rows = RoaringBitmap::new();
+    let mut whole = Vec::new();
+    for partition in partitions {
+        match (&partition.namespace, &partition.names) {
+            (None, None) => return all.clone(),
+            (Some(namespace), None) => whole.extend(keys.namespace(namespace)),
+            (Some(namespace), Some(names)) => {
+                rows.extend(names.iter().flat_map(|name| keys.find(Some(namespace), name)));
+            }
+            (None, Some(names)) => {
+                let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+                rows |= keys.names_that(|name| names.contains(name));
+            }
+        }
+    }
+    rows |= whole.union();
+    rows & all
+}

@@ -1,0 +1,353 @@
+//! A query, run: which scopes answer, which rows match, the part of them that is wanted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use roaring::RoaringBitmap;
+use rusqlite::Connection;
+use serde_json::Value as Json;
+
+use super::cursor::{self, Cursor, List};
+use super::explain::Explain;
+use super::facets::{self, Counted};
+use super::merge::{self, Entry};
+use super::order::Order;
+use super::past::{self, Changed};
+use super::plan::{self, Counters, Part};
+use super::request::{At, Request};
+use super::rows::{Found, Raw};
+use super::scan::{self, PastRow};
+use super::{access, eval};
+use crate::db::live::unix_ms;
+use crate::error::{Error, Result};
+use crate::postings::{Held, Index, Moment, Need, Wanted};
+use crate::store::{Inner, ScopeRow};
+use crate::value::Value;
+
+/// One attempt at a query in one snapshot.
+pub(super) struct Run<'a> {
+    db: &'a Connection,
+    inner: &'a Inner,
+    request: &'a Request,
+    /// In the order of resource ids.
+    parts: Vec<Part>,
+    deadline: Instant,
+    explain: Explain,
+    now: Moment,
+    file: String,
+    question: String,
+    resumed: Option<Cursor>,
+    /// The moment of the past that is asked for.
+    then: Option<i64>,
+    /// What ages count from, in milliseconds since 1970.
+    clock_ms: i64,
+}
+
+/// What matches in one resource.
+struct Matching {
+    rows: RoaringBitmap,
+    past: Vec<PastRow>,
+}
+
+impl<'a> Run<'a> {
+    /// Reads what the request means in the snapshot of `db`.
+    pub(super) fn new(
+        db: &'a Connection,
+        inner: &'a Inner,
+        request: &'a Request,
+        deadline: Instant,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let (epoch, seq) = crate::store::position(db)?;
+        let now = Moment { epoch, seq };
+        let file = file_id(db)?;
+        let question = cursor::question(request)?;
+        let resumed = match request.cursor.as_str() {
+            "" => None,
+            token => Some(Cursor::decode(token, &file, &question)?),
+        };
+        let then = match (&resumed, request.at) {
+            (Some(cursor), _) => {
+                Some(past::seq_of(db, At::Position { epoch: cursor.epoch, seq: cursor.seq }, now)?)
+            }
+            (None, Some(at)) => Some(past::seq_of(db, at, now)?),
+            (None, None) => None,
+        };
+        let clock_ms = match (&resumed, request.at, then) {
+            (Some(cursor), ..) => cursor.clock_ms,
+            (None, Some(At::Time { time_ms }), _) => time_ms,
+            (None, _, Some(then)) => past::time_of(db, then)?.unwrap_or_else(unix_ms),
+            (None, _, None) => unix_ms(),
+        };
+        let parts = plan::parts(db, inner, request, clock_ms.saturating_mul(1000))?;
+        let mut explain = Explain::default();
+        explain.note("planned", 0, Some(started));
+        let run = Self {
+            db,
+            inner,
+            request,
+            parts,
+            deadline,
+            explain,
+            now,
+            file,
+            question,
+            resumed,
+            then,
+            clock_ms,
+        };
+        if let Some(then) = then {
+            past::check_reach(db, then, &run.scopes())?;
+        }
+        Ok(run)
+    }
+
+    /// `None`: another reader has taken the indexes past this snapshot; begin again, or be
+    /// impatient.
+    pub(super) fn go(mut self, patient: bool) -> Result<Option<Found>> {
+        let place = self.resumed.as_ref().map_or(self.request.offset, |cursor| cursor.place);
+        if let Some(cursor) = self.resumed.as_ref().filter(|_| !Counters::wanted(self.request))
+            && let Some(list) = self.inner.lists.get(cursor)
+        {
+            self.explain.note("list at hand", list.len(), None);
+            return self.page_of(&list, cursor.seq, place).map(Some);
+        }
+        let Some(held) = self.hold(patient)? else { return Ok(None) };
+        let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
+        let changed = match self.then {
+            Some(then) if then < self.now.seq => self.changes_since(then)?,
+            _ => self.parts.iter().map(|_| Changed::new()).collect(),
+        };
+        let mut matching = Vec::with_capacity(indexes.len());
+        for (at, index) in indexes.iter().enumerate() {
+            matching.push(self.matching(at, index, &changed[at])?);
+        }
+        let total = matching.iter().map(|found| len(&found.rows) + found.past.len()).sum();
+        let counted = self.count(&indexes, &matching)?;
+        let started = Instant::now();
+        let mut found = if let Some(then) = self.then {
+            let list: List = self.ordered(&indexes, &matching, 0, usize::MAX)?.into();
+            self.explain.note("ordered", list.len(), Some(started));
+            drop(held);
+            let page = self.page_of(&list, then, place)?;
+            let cursor = self.cursor(then, 0);
+            self.inner.lists.put(&cursor, list);
+            page
+        } else {
+            let take = if self.request.limit == 0 { usize::MAX } else { self.request.limit };
+            let ids = self.ordered(&indexes, &matching, place, take)?;
+            self.explain.note("ordered", ids.len(), Some(started));
+            drop(held);
+            let next = place.saturating_add(ids.len());
+            let started = Instant::now();
+            let rows = self.bodies(&ids, None)?;
+            self.explain.note("bodies read", rows.len(), Some(started));
+            self.page(rows, total, self.now.seq, (next < total).then_some(next))?
+        };
+        if let Some(then) = self.then {
+            found.known_since_ms = past::known_since(self.db, then, &self.sources())?;
+        }
+        found.counted = counted;
+        found.explain = self.request.explain.then(|| self.explain.tell(&self.parts, total));
+        Ok(Some(found))
+    }
+
+    fn cursor(&self, seq: i64, place: usize) -> Cursor {
+        Cursor::new(&self.file, (self.now.epoch, seq), self.clock_ms, &self.question, place)
+    }
+
+    fn scopes(&self) -> Vec<ScopeRow> {
+        self.sources().into_iter().map(|source| source.scope).collect()
+    }
+
+    fn sources(&self) -> Vec<super::route::Source> {
+        self.parts.iter().flat_map(|part| part.sources.clone()).collect()
+    }
+
+    fn hold(&mut self, patient: bool) -> Result<Option<Vec<Held>>> {
+        let started = Instant::now();
+        let wanted: Vec<Wanted> = self
+            .parts
+            .iter()
+            .map(|part| Wanted {
+                resource: part.id,
+                needs: part.needs.clone(),
+                known: Arc::clone(&part.known),
+            })
+            .collect();
+        let held = self.inner.postings.hold(self.db, self.inner, &wanted, self.now, patient)?;
+        if let Some(held) = &held {
+            let keys = held.iter().map(|held| held.keys().len()).sum();
+            self.explain.note("indexes brought to the snapshot", keys, Some(started));
+        }
+        Ok(held)
+    }
+
+    fn changes_since(&mut self, seq: i64) -> Result<Vec<Changed>> {
+        let started = Instant::now();
+        let mut changes = Vec::new();
+        for part in &self.parts {
+            changes.push(past::changed(self.db, seq, &part.sources)?);
+        }
+        let count = changes.iter().map(HashMap::len).sum();
+        self.explain.note("changed since then", count, Some(started));
+        Ok(changes)
+    }
+
+    fn matching(&mut self, at: usize, index: &Index, changed: &Changed) -> Result<Matching> {
+        let part = &self.parts[at];
+        let started = Instant::now();
+        let mut all = access::rows_of(self.db, index, &part.sources)?;
+        if let Some(partitions) = &self.request.access {
+            all = access::allowed(index.keys(), partitions, &all);
+        }
+        if !changed.is_empty() {
+            all -= past::ids(changed);
+        }
+        let found = eval::evaluate(&part.expr, index, &all)?;
+        let open = found.open();
+        let mut rows = found.sure;
+        self.explain.note("matched in indexes", len(&rows), Some(started));
+        if !open.is_empty() {
+            let started = Instant::now();
+            rows |= scan::matching(self.db, self.inner, part, &open, self.deadline)?;
+            self.explain.scanned(part, len(&open), started);
+        }
+        let mut past = Vec::new();
+        if !changed.is_empty() {
+            let started = Instant::now();
+            let partitions = self.request.access.as_deref();
+            past = scan::past_rows(self.db, self.inner, part, changed, partitions, self.deadline)?;
+            self.explain.note("older versions that matched", past.len(), Some(started));
+        }
+        Ok(Matching { rows, past })
+    }
+
+    /// Ids in order; of one resource without an order of all of them.
+    fn ordered(
+        &self,
+        indexes: &[&Index],
+        matching: &[Matching],
+        skip: usize,
+        take: usize,
+    ) -> Result<Vec<u32>> {
+        if let ([part], [index], [found]) = (&*self.parts, indexes, matching)
+            && found.past.is_empty()
+        {
+            return Ok(Order::new(index, &part.sort)?.part(&found.rows, skip, take));
+        }
+        let mut lists: Vec<Vec<Entry<'_>>> = Vec::new();
+        for ((part, index), found) in self.parts.iter().zip(indexes).zip(matching) {
+            let upto = skip.saturating_add(take);
+            let ids = Order::new(index, &part.sort)?.part(&found.rows, 0, upto);
+            lists.push(ids.into_iter().map(|id| Entry::now(part, index, id)).collect());
+            let mut past: Vec<_> = found.past.iter().map(|row| Entry::past(part, row)).collect();
+            past.sort_by(merge::compare);
+            lists.push(past);
+        }
+        Ok(merge::merged(lists, skip, take))
+    }
+
+    fn count(
+        &self,
+        indexes: &[&Index],
+        matching: &[Matching],
+    ) -> Result<serde_json::Map<String, Json>> {
+        let mut counted = serde_json::Map::new();
+        if !Counters::wanted(self.request) {
+            return Ok(counted);
+        }
+        let past: Vec<Vec<HashMap<Need, Vec<Value>>>> = matching
+            .iter()
+            .map(|found| found.past.iter().map(|row| row.values.clone()).collect())
+            .collect();
+        let parts: Vec<Counted<'_>> = indexes
+            .iter()
+            .zip(matching)
+            .zip(&past)
+            .map(|((index, found), past)| Counted { index, rows: &found.rows, past })
+            .collect();
+        let Some(first) = self.parts.first() else { return Ok(counted) };
+        let counters = &first.counters;
+        if !counters.facets.is_empty() {
+            let mut facets = serde_json::Map::new();
+            for counter in &counters.facets {
+                let facet = facets::facet(&parts, counter, self.request.facet_limit)?;
+                facets.insert(counter.asked.clone(), facet);
+            }
+            counted.insert("facets".into(), Json::Object(facets));
+        }
+        if let (Some(asked), Some(counter)) = (&self.request.distinct, &counters.distinct) {
+            counted.insert("distinct".into(), facets::distinct(&parts, counter, asked)?);
+        }
+        if let Some(asked) = &self.request.group {
+            counted.insert("groups".into(), facets::groups(&parts, &counters.grouping(asked))?);
+        }
+        Ok(counted)
+    }
+
+    /// A page of a whole list of the past.
+    fn page_of(&mut self, list: &[u32], seq: i64, place: usize) -> Result<Found> {
+        let limit = if self.request.limit == 0 { list.len() } else { self.request.limit };
+        let end = place.saturating_add(limit).min(list.len());
+        let ids = list.get(place.min(end)..end).unwrap_or_default();
+        let started = Instant::now();
+        let rows = self.bodies(ids, Some(seq))?;
+        self.explain.note("bodies read", rows.len(), Some(started));
+        if rows.len() != ids.len() {
+            return Err(Error::Internal("a version that the history must have is missing".into()));
+        }
+        let next = (end < list.len()).then_some(end);
+        let mut found = self.page(rows, list.len(), seq, next)?;
+        found.explain = self.request.explain.then(|| self.explain.tell(&self.parts, list.len()));
+        Ok(found)
+    }
+
+    fn bodies(&self, ids: &[u32], at: Option<i64>) -> Result<Vec<Raw>> {
+        let mut rows = Vec::with_capacity(ids.len());
+        let names: HashMap<i64, String> =
+            self.parts.iter().map(|part| (part.id, part.info.name())).collect();
+        for id in ids {
+            let row = match at {
+                None => super::rows::row(self.db, *id, &names, self.request.cells)?,
+                Some(seq) => past::row_at(self.db, *id, seq, &names, self.request.cells)?,
+            };
+            rows.extend(row);
+        }
+        Ok(rows)
+    }
+
+    fn page(&self, rows: Vec<Raw>, total: usize, seq: i64, next: Option<usize>) -> Result<Found> {
+        let sources = self.sources();
+        let mut scopes: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        let resource_version = match (&*sources, scopes.as_slice()) {
+            ([one, ..], [_]) => one.scope.rv.clone().unwrap_or_default(),
+            _ => String::new(),
+        };
+        let cursor = next.map(|place| self.cursor(seq, place).encode()).transpose()?;
+        Ok(Found {
+            rows,
+            total,
+            cursor,
+            epoch: self.now.epoch,
+            seq,
+            scopes,
+            resource_version,
+            project: self.request.project.clone(),
+            sorted: !self.request.sort.is_empty() || self.parts.len() > 1,
+            ..Found::default()
+        })
+    }
+}
+
+fn len(rows: &RoaringBitmap) -> usize {
+    usize::try_from(rows.len()).unwrap_or(usize::MAX)
+}
+
+fn file_id(db: &Connection) -> Result<String> {
+    let mut statement = db.prepare_cached("SELECT file_id FROM meta WHERE id = 1")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}

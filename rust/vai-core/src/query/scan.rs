@@ -1,0 +1,195 @@
+//! Bodies read to decide what indexes can't, and versions of the past.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use crossbeam_channel::bounded;
+use roaring::RoaringBitmap;
+use rusqlite::{Connection, params};
+
+use super::past::Changed;
+use super::plan::Part;
+use super::request::Partition;
+use crate::error::{Error, Result};
+struct Matcher;
+impl Matcher {
+    fn new(_: &crate::expr::Expr) -> Self {
+        Self
+    }
+    fn matches(&self, _: &str, _: &[u8]) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+use crate::postings::{Need, values_of};
+use crate::store::Inner;
+use crate::value::Value;
+
+/// Bodies that go to another thread at once: enough that waiting does not count.
+const BATCH: usize = 256;
+/// Batches that wait: with bodies of 400 bytes compressed, half a megabyte.
+const QUEUED: usize = 4;
+/// Below so many, starting threads takes longer than reading.
+const ALONE: u64 = 512;
+/// Readers of bodies beside the one that fetches them.
+const HELPERS: usize = 1;
+
+/// A row as it was.
+pub(super) struct PastRow {
+    pub(super) id: u32,
+    pub(super) key: String,
+    pub(super) values: HashMap<Need, Vec<Value>>,
+}
+
+type Body = (u32, String, Vec<u8>);
+
+/// Those of the rows whose bodies match.
+pub(super) fn matching(
+    db: &Connection,
+    inner: &Inner,
+    part: &Part,
+    open: &RoaringBitmap,
+    deadline: Instant,
+) -> Result<RoaringBitmap> {
+    let matcher = Matcher::new(&part.expr);
+    let mut statement = db.prepare_cached(
+        "SELECT o.key, v.body FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1",
+    )?;
+    let mut fetch = |id: u32| -> Result<Body> {
+        let (key, body) = statement
+            .query_row([id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        // Here, where the dictionary can be read if it is a new one.
+        inner.know_dictionary(db, &body)?;
+        Ok((id, key, body))
+    };
+    let test = |(id, key, body): &Body| -> Result<Option<u32>> {
+        check(deadline, inner)?;
+        let json = inner.decode_known(body)?;
+        Ok(matcher.matches(key, &json)?.then_some(*id))
+    };
+    if open.len() < ALONE {
+        let mut rows = RoaringBitmap::new();
+        for id in open {
+            rows.extend(test(&fetch(id)?)?);
+        }
+        return Ok(rows);
+    }
+    let (sender, receiver) = bounded::<Vec<Body>>(QUEUED);
+    let work = || {
+        let mut rows = Vec::new();
+        for batch in receiver.iter() {
+            for body in &batch {
+                rows.extend(test(body)?);
+            }
+        }
+        Ok::<_, Error>(rows)
+    };
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (0..HELPERS).map(|_| scope.spawn(&work)).collect();
+        let mut mine = Vec::new();
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut outcome = Ok(());
+        for id in open {
+            match fetch(id) {
+                Ok(body) => batch.push(body),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+            if batch.len() == BATCH {
+                let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
+                // With the queue full the reader tests bodies itself.
+                match sender.try_send(full) {
+                    Ok(()) => {}
+                    Err(crossbeam_channel::TrySendError::Full(full)) => {
+                        if let Err(error) = full.iter().try_for_each(|body| {
+                            mine.extend(test(body)?);
+                            Ok(())
+                        }) {
+                            outcome = Err(error);
+                            break;
+                        }
+                    }
+                    // Its receiving end outlives the threads.
+                    Err(crossbeam_channel::TrySendError::Disconnected(_)) => break,
+                }
+            }
+        }
+        if outcome.is_ok() {
+            outcome = batch.iter().try_for_each(|body| {
+                mine.extend(test(body)?);
+                Ok(())
+            });
+        }
+        drop(sender);
+        for helper in helpers {
+            let found = helper.join().map_err(|_| Error::Internal("a reader died".into()))?;
+            mine.extend(found?);
+        }
+        outcome?;
+        Ok(mine.into_iter().collect())
+    })
+}
+
+/// What matched in the versions of that time, of all that changed since.
+pub(super) fn past_rows(
+    db: &Connection,
+    inner: &Inner,
+    part: &Part,
+    changed: &Changed,
+    access: Option<&[Partition]>,
+    deadline: Instant,
+) -> Result<Vec<PastRow>> {
+    let matcher = Matcher::new(&part.expr);
+    let mut statement = db.prepare_cached(
+        "SELECT v.scope, coalesce(o.key, f.key), v.body FROM version v
+         LEFT JOIN object o ON o.id = v.object AND o.scope = v.scope
+         LEFT JOIN free f ON f.id = v.object
+         WHERE v.seq = ?1",
+    )?;
+    let mut rows = Vec::new();
+    for (id, then) in changed {
+        let Some(seq) = then else { continue };
+        check(deadline, inner)?;
+        let (scope, key, body): (i64, String, Vec<u8>) =
+            statement.query_row(params![seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if !in_sources(part, scope, &key) || !access.is_none_or(|access| may_see(access, &key)) {
+            continue;
+        }
+        let json = inner.decode_in(db, &body)?;
+        if matcher.matches(&key, &json)? {
+            let values = values_of(&key, &json, &part.known, part.needs.iter())?;
+            rows.push(PastRow { id: *id, key, values });
+        }
+    }
+    Ok(rows)
+}
+
+fn in_sources(part: &Part, scope: i64, key: &str) -> bool {
+    part.sources.iter().filter(|source| source.scope.id == scope).any(|source| {
+        source.namespace.as_deref().is_none_or(|wanted| {
+            key.split_once('/').is_some_and(|(namespace, _)| namespace == wanted)
+        })
+    })
+}
+
+fn may_see(access: &[Partition], key: &str) -> bool {
+    let (namespace, name) = match key.split_once('/') {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, key),
+    };
+    access.iter().any(|partition| {
+        partition.namespace.as_deref().is_none_or(|wanted| namespace == Some(wanted))
+            && partition.names.as_ref().is_none_or(|names| names.iter().any(|one| one == name))
+    })
+}
+
+/// Rust does not meet `SQLite`'s interrupt while it reads bodies.
+fn check(deadline: Instant, inner: &Inner) -> Result<()> {
+    inner.check()?;
+    if Instant::now() < deadline {
+        return Ok(());
+    }
+    Err(Error::QueryTimeout(inner.options.query_timeout.as_secs_f64()))
+}
