@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vai_core::{Error, query};
+use vai_core::query;
 
 use crate::error::IntoPyResult;
 
@@ -133,16 +133,14 @@ impl Rows {
 
     /// JSON of an object: `facets`, `distinct`, `groups`, as far as they were asked for.
     #[getter]
-    fn counted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let text = serde_json::to_vec(self.0.counted()).map_err(Error::internal).py()?;
-        Ok(PyBytes::new(py, &text))
+    fn counted<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let text = serde_json::Value::Object(self.0.counted().clone()).to_string();
+        PyBytes::new(py, text.as_bytes())
     }
 
     #[getter]
-    fn explain<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let Some(told) = self.0.explain() else { return Ok(None) };
-        let text = serde_json::to_vec(told).map_err(Error::internal).py()?;
-        Ok(Some(PyBytes::new(py, &text)))
+    fn explain<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.0.explain().map(|told| PyBytes::new(py, told.to_string().as_bytes()))
     }
 
     #[pyo3(signature = (kind, api_version, continue_token=""))]

@@ -8,12 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
 use vai_core::db::live::Reported;
-<<<<<<< HEAD
 use vai_core::history::ChangeFilter;
-use vai_core::query::Query;
-=======
 use vai_core::query::{Query, Request};
->>>>>>> 4a95553 (wip)
 use vai_core::redact::Redaction;
 use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
 use vai_core::{Error, Result};

@@ -26,7 +26,7 @@ impl Definitions {
     pub(super) fn of(states: &[FieldState]) -> Self {
         let set = FieldSet::new(states.iter().map(|state| state.def.clone()).collect::<Vec<_>>());
         let ready = states.iter().filter(|state| state.ready);
-        let ready = ready.map(|state| (state.def.name.clone(), (state.id, Type::Text))).collect();
+        let ready = ready.map(|state| (state.def.name.clone(), (state.id, state.def.ty))).collect();
         let defs = states.iter().map(|state| state.def.clone()).collect();
         Self { set: Arc::new(set), defs, ready }
     }
@@ -91,8 +91,8 @@ impl View<'_> {
     fn info(&self, def: &FieldDef) -> FieldInfo {
         FieldInfo {
             name: def.name.clone(),
-            ty: Type::Text,
-            many: false,
+            ty: def.ty,
+            many: def.many,
             ready: self.known.ready.contains_key(&def.name),
         }
     }
@@ -110,12 +110,12 @@ impl Catalogue for View<'_> {
     }
 
     fn selectable(&self, label: &str) -> Option<FieldInfo> {
-        let known = |def: &&FieldDef| def.name == label || def.aliases.iter().any(|one| one == label);
+        let known = |def: &&FieldDef| def.selector_names.iter().any(|one| one == label);
         self.known.defs.iter().find(known).map(|def| self.info(def))
     }
 
     fn selectable_names(&self) -> Vec<String> {
-        let selectable = self.known.defs.iter().map(|def| &def.name);
+        let selectable = self.known.defs.iter().flat_map(|def| &def.selector_names);
         selectable.cloned().collect()
     }
 

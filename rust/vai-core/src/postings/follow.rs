@@ -334,8 +334,8 @@ pub(crate) fn values_of<'n>(
                 .collect(),
             Need::Field(name) => match known.set.index_of(name) {
                 Some(index) => {
-                    let fields = scan.fields.iter().filter(|(found, _)| *found == index);
-                    fields.map(|(_, value)| Value::text(&value.selector_text())).collect()
+                    let fields = scan.values.fields.iter().filter(|(found, _)| *found == index);
+                    fields.map(|(_, value)| value.clone()).collect()
                 }
                 None => Vec::new(),
             },

@@ -47,8 +47,6 @@ pub(crate) struct Keys {
     by_name: Option<Vec<u32>>,
     namespaces: BTreeMap<Box<str>, Namespace>,
     scopes: HashMap<i64, RoaringBitmap>,
-    /// Raised when an object comes or goes.
-    generation: u64,
 }
 
 impl Keys {
@@ -71,11 +69,6 @@ impl Keys {
     /// The objects, counted.
     pub(crate) fn len(&self) -> usize {
         self.order.len()
-    }
-
-    /// Changes whenever an object comes or goes.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// `namespace/name`, or `name`; empty for an id that is not there.
@@ -177,11 +170,10 @@ impl Keys {
         self.namespaces.iter().map(|(name, found)| (&**name, &found.ids))
     }
 
-    /// The ids of these names in one namespace (`None`: cluster-scoped).
-    pub(crate) fn find(&self, namespace: Option<&str>, name: &str) -> impl Iterator<Item = u32> {
-        let key = namespace.map_or_else(|| name.to_owned(), |space| format!("{space}/{name}"));
-        let first = self.order.partition_point(|id| self.key(*id) < key.as_bytes());
-        self.order[first..].iter().copied().take_while(move |id| self.key(*id) == key.as_bytes())
+    /// The ids of a key: several where scopes keep copies.
+    pub(crate) fn find<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = u32> + 'a {
+        let first = self.order.partition_point(|id| self.key(*id) < key);
+        self.order[first..].iter().copied().take_while(move |id| self.key(*id) == key)
     }
 
     /// Ids whose name has these bytes somewhere.
@@ -252,7 +244,6 @@ impl Keys {
         if added.is_empty() && removed.is_empty() {
             return;
         }
-        self.generation += 1;
         self.ranked = false;
         for id in &removed {
             self.rank.set(id, NONE);
@@ -299,14 +290,11 @@ impl Keys {
         self.arena.extend_from_slice(key.as_bytes());
         self.arena.push(SEPARATOR);
         if let Some(namespace) = key.get(..prefix.saturating_sub(1)).filter(|_| prefix > 0) {
-            match self.namespaces.get_mut(namespace) {
-                Some(found) => {
-                    found.ids.insert(id);
-                }
-                None => {
-                    let ids = RoaringBitmap::from([id]);
-                    self.namespaces.insert(namespace.into(), Namespace { ids, rank: NONE });
-                }
+            if let Some(found) = self.namespaces.get_mut(namespace) {
+                found.ids.insert(id);
+            } else {
+                let ids = RoaringBitmap::from([id]);
+                self.namespaces.insert(namespace.into(), Namespace { ids, rank: NONE });
             }
         }
     }

@@ -38,11 +38,14 @@ pub(crate) struct Wanted {
     pub(crate) known: Arc<Definitions>,
 }
 
+/// What the fields of a resource were made of, and what was made.
+type Remembered = (Arc<[FieldState]>, Arc<Definitions>);
+
 /// All indexes of one open file.
 #[derive(Default)]
 pub(crate) struct Postings {
     indexes: Mutex<HashMap<i64, Arc<RwLock<Index>>>>,
-    definitions: Mutex<HashMap<i64, (Arc<[FieldState]>, Arc<Definitions>)>>,
+    definitions: Mutex<HashMap<i64, Remembered>>,
 }
 
 impl Postings {

@@ -8,14 +8,13 @@ use rusqlite::Connection;
 
 use super::request::Partition;
 use super::route::Source;
-use super::rows::newer;
+use super::rows::{is_newer, newer};
+use super::scan::PastRow;
 use crate::error::Result;
-use crate::postings::{Index, Keys};
+use crate::postings::Keys;
 
-/// The rows of the sources, narrowed to their namespaces; where overlapping scopes keep copies of
-/// one object, the newest of them.
-pub(super) fn rows_of(db: &Connection, index: &Index, sources: &[Source]) -> Result<RoaringBitmap> {
-    let keys = index.keys();
+/// The rows of the sources, narrowed to their namespaces; copies included.
+pub(super) fn rows_of(keys: &Keys, sources: &[Source]) -> RoaringBitmap {
     let mut rows = RoaringBitmap::new();
     for source in sources {
         let Some(scope) = keys.scope(source.scope.id) else { continue };
@@ -28,11 +27,38 @@ pub(super) fn rows_of(db: &Connection, index: &Index, sources: &[Source]) -> Res
             }
         }
     }
-    if overlap(sources) {
-        let copies = older_copies(db, keys, &rows)?;
-        rows -= copies;
+    rows
+}
+
+/// Where overlapping scopes keep copies of one object, the newest counts: the others go from the
+/// rows, and from what was there at another time.
+pub(super) fn drop_older_copies(
+    db: &Connection,
+    keys: &Keys,
+    sources: &[Source],
+    rows: &mut RoaringBitmap,
+    past: &mut Vec<PastRow>,
+) -> Result<()> {
+    if !overlap(sources) {
+        return Ok(());
     }
-    Ok(rows)
+    *rows -= older_copies(db, keys, rows)?;
+    past.sort_by(|a, b| a.key.cmp(&b.key).then_with(|| b.compare_age(a)));
+    past.dedup_by(|older, newest| older.key == newest.key);
+    let mut newest = Vec::with_capacity(past.len());
+    for row in std::mem::take(past) {
+        let copy = keys.find(row.key.as_bytes()).find(|id| rows.contains(*id));
+        match copy {
+            Some(id) if is_newer(db, id, &row)? => {}
+            Some(id) => {
+                rows.remove(id);
+                newest.push(row);
+            }
+            None => newest.push(row),
+        }
+    }
+    *past = newest;
+    Ok(())
 }
 
 /// Whether two scopes may have a copy each of one object.
@@ -71,7 +97,9 @@ pub(super) fn allowed(keys: &Keys, partitions: &[Partition], all: &RoaringBitmap
             (None, None) => return all.clone(),
             (Some(namespace), None) => whole.extend(keys.namespace(namespace)),
             (Some(namespace), Some(names)) => {
-                rows.extend(names.iter().flat_map(|name| keys.find(Some(namespace), name)));
+                let find =
+                    |name: &String| keys.find(format!("{namespace}/{name}").as_bytes()).collect();
+                rows.extend(names.iter().flat_map::<Vec<u32>, _>(find));
             }
             (None, Some(names)) => {
                 let names: HashSet<&str> = names.iter().map(String::as_str).collect();

@@ -7,7 +7,6 @@ use std::ops::Bound;
 
 use roaring::RoaringBitmap;
 
-use crate::error::Result;
 use crate::expr::{Expr, Field, Fold, Op, Test};
 use crate::postings::{Index, Keys, Need, Values};
 use crate::value::Value;
@@ -74,22 +73,22 @@ pub(super) fn need_of(field: &Field) -> Option<Need> {
 }
 
 /// The rows of `all` that match.
-pub(super) fn evaluate(expr: &Expr, index: &Index, all: &RoaringBitmap) -> Result<Found> {
-    let mut found = go(expr, index, all)?;
+pub(super) fn evaluate(expr: &Expr, index: &Index, all: &RoaringBitmap) -> Found {
+    let mut found = go(expr, index, all);
     found.sure &= all;
     if let Some(maybe) = &mut found.maybe {
         *maybe &= all;
     }
-    Ok(found)
+    found
 }
 
-fn go(expr: &Expr, index: &Index, all: &RoaringBitmap) -> Result<Found> {
-    Ok(match expr {
+fn go(expr: &Expr, index: &Index, all: &RoaringBitmap) -> Found {
+    match expr {
         Expr::True => Found::exactly(all.clone()),
         Expr::And(parts) => {
             let mut found: Option<Found> = None;
             for part in parts {
-                let next = go(part, index, all)?;
+                let next = go(part, index, all);
                 found = Some(match found {
                     Some(found) => found.and(&next),
                     None => next,
@@ -100,35 +99,35 @@ fn go(expr: &Expr, index: &Index, all: &RoaringBitmap) -> Result<Found> {
         Expr::Or(parts) => {
             let mut found = Found::exactly(RoaringBitmap::new());
             for part in parts {
-                found = found.or(&go(part, index, all)?);
+                found = found.or(&go(part, index, all));
             }
             found
         }
         // What it is taken from must be within `all`: rows of other scopes are no part of it.
-        Expr::Not(part) => go(part, index, all)?.not(all),
-        Expr::Test(test) => test_rows(test, index, all)?,
-    })
+        Expr::Not(part) => go(part, index, all).not(all),
+        Expr::Test(test) => test_rows(test, index, all),
+    }
 }
 
-fn test_rows(test: &Test, index: &Index, all: &RoaringBitmap) -> Result<Found> {
+fn test_rows(test: &Test, index: &Index, all: &RoaringBitmap) -> Found {
     let need = match &test.field {
-        Field::Name => return Ok(Found::exactly(names(&test.op, index.keys(), all, test))),
-        Field::Namespace => return Ok(Found::exactly(namespaces(test, index.keys()))),
+        Field::Name => return Found::exactly(names(&test.op, index.keys(), all)),
+        Field::Namespace => return Found::exactly(namespaces(&test.op, index.keys())),
         Field::Uid | Field::Path { .. } => {
-            return Ok(Found { sure: RoaringBitmap::new(), maybe: Some(all.clone()) });
+            return Found { sure: RoaringBitmap::new(), maybe: Some(all.clone()) };
         }
         Field::Label(key) => Need::Label(key.clone()),
         Field::Indexed { name, .. } => Need::Field(name.clone()),
     };
     let Some(values) = index.loaded(&need) else {
         // Not indexed yet: only bodies tell.
-        return Ok(Found { sure: RoaringBitmap::new(), maybe: Some(all.clone()) });
+        return Found { sure: RoaringBitmap::new(), maybe: Some(all.clone()) };
     };
     let sure = rows_of(test, values);
     if values.cut().is_empty() || matches!(test.op, Op::Exists) {
-        return Ok(Found::exactly(sure));
+        return Found::exactly(sure);
     }
-    Ok(Found { maybe: Some(&sure | values.cut()), sure: sure - values.cut() })
+    Found { maybe: Some(&sure | values.cut()), sure: sure - values.cut() }
 }
 
 fn rows_of(test: &Test, values: &Values) -> RoaringBitmap {
@@ -163,19 +162,19 @@ fn rows_of(test: &Test, values: &Values) -> RoaringBitmap {
     }
 }
 
-fn names(op: &Op, keys: &Keys, all: &RoaringBitmap, test: &Test) -> RoaringBitmap {
+fn names(op: &Op, keys: &Keys, all: &RoaringBitmap) -> RoaringBitmap {
     match op {
         Op::Exists => all.clone(),
         Op::Contains { text, fold: Fold::Exact } => keys.names_with(text.as_bytes()),
-        _ => keys.names_that(|name| test.op.accepts_text(name)),
+        _ => keys.names_that(|name| op.accepts_text(name)),
     }
 }
 
 /// Cluster-scoped objects have no namespace: a missing value.
-fn namespaces(test: &Test, keys: &Keys) -> RoaringBitmap {
+fn namespaces(op: &Op, keys: &Keys) -> RoaringBitmap {
     let mut rows = RoaringBitmap::new();
     for (name, ids) in keys.namespaces() {
-        if test.op.accepts_text(name) {
+        if op.accepts_text(name) {
             rows |= ids;
         }
     }

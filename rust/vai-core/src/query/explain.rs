@@ -15,7 +15,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn note(&mut self, what: &str, rows: usize, since: Option<Instant>) {
-        let micros = since.map(|since| micros(since));
+        let micros = since.map(micros);
         self.steps.push(json!({"step": what, "rows": rows, "us": micros}));
     }
 

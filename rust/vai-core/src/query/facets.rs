@@ -163,7 +163,9 @@ pub(super) fn groups(parts: &[Counted<'_>], grouping: &Grouping<'_>) -> Result<J
             let summary = summary(&mut found, key, grouping)?;
             summary.count += 1;
             for (total, counter) in summary.sums.iter_mut().zip(grouping.sum) {
-                of(counter).iter().for_each(|value| add(total, value));
+                for value in of(counter) {
+                    add(total, value);
+                }
             }
             for (least, counter) in summary.mins.iter_mut().zip(grouping.min) {
                 bound(least, of(counter).iter(), |new, old| new < old);

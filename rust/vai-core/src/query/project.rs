@@ -71,7 +71,11 @@ fn pruned(value: &Json, steps: &[Step]) -> Option<Json> {
         (Step::Where { key, value }, Json::Array(elements)) => {
             let is = |element: &&Json| match element.get(&**key) {
                 Some(Json::String(text)) => text.as_str() == &**value,
-                Some(other @ (Json::Number(_) | Json::Bool(_))) => other.to_string() == **value,
+                Some(Json::Number(number)) => {
+                    let text = number.to_string();
+                    text.as_str() == &**value
+                }
+                Some(Json::Bool(truth)) => (if *truth { "true" } else { "false" }) == &**value,
                 _ => false,
             };
             some(elements.iter().filter(is).filter_map(of).collect())

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::Query;
 use super::request::Project;
 use super::route::Source;
+use super::scan::PastRow;
 use super::sql::{self, Filter};
 use crate::error::{Error, Result};
 use crate::rv;
@@ -90,6 +91,14 @@ pub(super) fn newer(db: &Connection, a: u32, b: u32) -> Result<bool> {
     let a = row(db, a, &none, false)?.ok_or_else(missing)?;
     let b = row(db, b, &none, false)?.ok_or_else(missing)?;
     Ok(a.is_newer_than(&b))
+}
+
+/// Whether a row as it stands now is newer than one of another time.
+pub(super) fn is_newer(db: &Connection, id: u32, past: &PastRow) -> Result<bool> {
+    let now = row(db, id, &HashMap::new(), false)?;
+    let now = now.ok_or_else(|| Error::Internal("a row of this snapshot is missing".into()))?;
+    let order = rv::compare(&now.rv, &past.rv).unwrap_or_else(|| now.seq.cmp(&past.seq));
+    Ok(order.is_gt())
 }
 
 /// One stored object.

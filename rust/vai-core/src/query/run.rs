@@ -197,15 +197,23 @@ impl<'a> Run<'a> {
 
     fn matching(&mut self, at: usize, index: &Index, changed: &Changed) -> Result<Matching> {
         let part = &self.parts[at];
-        let started = Instant::now();
-        let mut all = access::rows_of(self.db, index, &part.sources)?;
-        if let Some(partitions) = &self.request.access {
-            all = access::allowed(index.keys(), partitions, &all);
-        }
+        let access = self.request.access.as_deref();
+        let mut started = Instant::now();
+        let mut all = access::rows_of(index.keys(), &part.sources);
+        let mut earlier = Vec::new();
         if !changed.is_empty() {
             all -= past::ids(changed);
+            earlier = scan::past_rows(self.db, self.inner, part, changed, access, self.deadline)?;
+            self.explain.note("versions of that time", earlier.len(), Some(started));
+            started = Instant::now();
         }
-        let found = eval::evaluate(&part.expr, index, &all)?;
+        let keys = index.keys();
+        access::drop_older_copies(self.db, keys, &part.sources, &mut all, &mut earlier)?;
+        earlier.retain(|row| row.matches);
+        if let Some(partitions) = access {
+            all = access::allowed(keys, partitions, &all);
+        }
+        let found = eval::evaluate(&part.expr, index, &all);
         let open = found.open();
         let mut rows = found.sure;
         self.explain.note("matched in indexes", len(&rows), Some(started));
@@ -214,14 +222,7 @@ impl<'a> Run<'a> {
             rows |= scan::matching(self.db, self.inner, part, &open, self.deadline)?;
             self.explain.scanned(part, len(&open), started);
         }
-        let mut past = Vec::new();
-        if !changed.is_empty() {
-            let started = Instant::now();
-            let partitions = self.request.access.as_deref();
-            past = scan::past_rows(self.db, self.inner, part, changed, partitions, self.deadline)?;
-            self.explain.note("older versions that matched", past.len(), Some(started));
-        }
-        Ok(Matching { rows, past })
+        Ok(Matching { rows, past: earlier })
     }
 
     /// Ids in order; of one resource without an order of all of them.

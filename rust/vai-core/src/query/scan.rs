@@ -1,5 +1,6 @@
 //! Bodies read to decide what indexes can't, and versions of the past.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -11,17 +12,9 @@ use super::past::Changed;
 use super::plan::Part;
 use super::request::Partition;
 use crate::error::{Error, Result};
-struct Matcher;
-impl Matcher {
-    fn new(_: &crate::expr::Expr) -> Self {
-        Self
-    }
-    fn matches(&self, _: &str, _: &[u8]) -> Result<bool> {
-        Ok(true)
-    }
-}
-
+use crate::expr::Matcher;
 use crate::postings::{Need, values_of};
+use crate::rv;
 use crate::store::Inner;
 use crate::value::Value;
 
@@ -38,7 +31,18 @@ const HELPERS: usize = 1;
 pub(super) struct PastRow {
     pub(super) id: u32,
     pub(super) key: String,
+    pub(super) rv: String,
+    pub(super) seq: i64,
+    /// Whether the condition held.
+    pub(super) matches: bool,
     pub(super) values: HashMap<Need, Vec<Value>>,
+}
+
+impl PastRow {
+    /// Versions that can't be compared: the one that was written later.
+    pub(super) fn compare_age(&self, other: &Self) -> Ordering {
+        rv::compare(&self.rv, &other.rv).unwrap_or_else(|| self.seq.cmp(&other.seq))
+    }
 }
 
 type Body = (u32, String, Vec<u8>);
@@ -51,7 +55,7 @@ pub(super) fn matching(
     open: &RoaringBitmap,
     deadline: Instant,
 ) -> Result<RoaringBitmap> {
-    let matcher = Matcher::new(&part.expr);
+    let matcher = Matcher::new(&part.expr, &part.known.set)?;
     let mut statement = db.prepare_cached(
         "SELECT o.key, v.body FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1",
     )?;
@@ -77,7 +81,7 @@ pub(super) fn matching(
     let (sender, receiver) = bounded::<Vec<Body>>(QUEUED);
     let work = || {
         let mut rows = Vec::new();
-        for batch in receiver.iter() {
+        for batch in &receiver {
             for body in &batch {
                 rows.extend(test(body)?);
             }
@@ -85,7 +89,7 @@ pub(super) fn matching(
         Ok::<_, Error>(rows)
     };
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (0..HELPERS).map(|_| scope.spawn(&work)).collect();
+        let helpers: Vec<_> = (0..HELPERS).map(|_| scope.spawn(work)).collect();
         let mut mine = Vec::new();
         let mut batch = Vec::with_capacity(BATCH);
         let mut outcome = Ok(());
@@ -132,7 +136,7 @@ pub(super) fn matching(
     })
 }
 
-/// What matched in the versions of that time, of all that changed since.
+/// The versions of that time, of all that changed since; with what did not match.
 pub(super) fn past_rows(
     db: &Connection,
     inner: &Inner,
@@ -141,9 +145,9 @@ pub(super) fn past_rows(
     access: Option<&[Partition]>,
     deadline: Instant,
 ) -> Result<Vec<PastRow>> {
-    let matcher = Matcher::new(&part.expr);
+    let matcher = Matcher::new(&part.expr, &part.known.set)?;
     let mut statement = db.prepare_cached(
-        "SELECT v.scope, coalesce(o.key, f.key), v.body FROM version v
+        "SELECT v.scope, coalesce(o.key, f.key), v.body, v.rv FROM version v
          LEFT JOIN object o ON o.id = v.object AND o.scope = v.scope
          LEFT JOIN free f ON f.id = v.object
          WHERE v.seq = ?1",
@@ -152,16 +156,17 @@ pub(super) fn past_rows(
     for (id, then) in changed {
         let Some(seq) = then else { continue };
         check(deadline, inner)?;
-        let (scope, key, body): (i64, String, Vec<u8>) =
-            statement.query_row(params![seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (scope, key, body, rv): (i64, String, Vec<u8>, String) = statement
+            .query_row(params![seq], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
         if !in_sources(part, scope, &key) || !access.is_none_or(|access| may_see(access, &key)) {
             continue;
         }
         let json = inner.decode_in(db, &body)?;
-        if matcher.matches(&key, &json)? {
-            let values = values_of(&key, &json, &part.known, part.needs.iter())?;
-            rows.push(PastRow { id: *id, key, values });
-        }
+        let holds = matcher.matches(&key, &json)?;
+        let values = values_of(&key, &json, &part.known, part.needs.iter())?;
+        rows.push(PastRow { id: *id, key, rv, seq: *seq, matches: holds, values });
     }
     Ok(rows)
 }
