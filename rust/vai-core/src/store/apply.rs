@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Statement, ToSql, params};
 
 use super::definitions::Known;
 use super::prepare::{Derived, Prepared};
@@ -75,6 +75,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) codec: &'a Codec,
     pub(crate) now_ms: i64,
+    /// Not yet inserted.
+    pub(crate) rows: NewRows,
 }
 
 struct Existing {
@@ -347,7 +349,13 @@ impl Writer<'_> {
         old: &Derived,
         new: &Derived,
     ) -> Result<()> {
-        for (name, value) in without(&old.labels, &new.labels) {
+        let (gone_labels, gone_fields) =
+            (without(&old.labels, &new.labels), without(&old.fields, &new.fields));
+        if !gone_labels.is_empty() || !gone_fields.is_empty() {
+            // What is deleted may be new in this transaction.
+            self.rows.insert(self.db)?;
+        }
+        for (name, value) in gone_labels {
             let field = self.state.label_id(self.db, resource, name)?;
             self.db
                 .prepare_cached("DELETE FROM term WHERE field = ?1 AND value = ?2 AND object = ?3")?
@@ -355,13 +363,9 @@ impl Writer<'_> {
         }
         for (name, value) in without(&new.labels, &old.labels) {
             let field = self.state.label_id(self.db, resource, name)?;
-            self.db
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO term (field, value, object) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![field, value, id])?;
+            self.rows.terms.push((field, value.clone(), id));
         }
-        for (index, value) in without(&old.fields, &new.fields) {
+        for (index, value) in gone_fields {
             self.db
                 .prepare_cached("DELETE FROM ord WHERE field = ?1 AND value = ?2 AND object = ?3")?
                 .execute(params![known.id(*index), value.to_sql(), id])?;
@@ -377,19 +381,17 @@ impl Writer<'_> {
     }
 
     pub(crate) fn add_fields<'v>(
-        &self,
+        &mut self,
         known: &Known,
         id: i64,
         values: impl IntoIterator<Item = &'v (u16, Value)>,
     ) -> Result<()> {
         for (index, value) in values {
-            self.db
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO ord (field, value, object) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![known.id(*index), value.to_sql(), id])?;
+            if let Some(field) = known.id(*index) {
+                self.rows.ords.push((field, value.clone(), id));
+            }
         }
-        Ok(())
+        if self.rows.len() < NewRows::MOST { Ok(()) } else { self.rows.insert(self.db) }
     }
 
     pub(crate) fn add_invalid<'v>(
@@ -435,6 +437,66 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// Rows of `term` and `ord` that a transaction adds: inserted in their order and many at once, at
+/// its end at the latest. (One by one they took 26 µs of a pod's 39 on the writer's thread.)
+#[derive(Debug, Default)]
+pub(crate) struct NewRows {
+    terms: Vec<(i64, String, i64)>,
+    ords: Vec<(i64, Value, i64)>,
+}
+
+impl NewRows {
+    /// About 2 MB of them.
+    const MOST: usize = 32_768;
+    /// Rows of one statement.
+    const AT_ONCE: usize = 32;
+
+    fn len(&self) -> usize {
+        self.terms.len() + self.ords.len()
+    }
+
+    pub(crate) fn insert(&mut self, db: &Connection) -> Result<()> {
+        self.terms.sort_unstable();
+        self.ords.sort_unstable();
+        insert_all(db, "term", &self.terms)?;
+        insert_all(db, "ord", &self.ords)?;
+        self.terms.clear();
+        self.ords.clear();
+        Ok(())
+    }
+}
+
+fn insert_all<V: ToSql>(db: &Connection, table: &str, rows: &[(i64, V, i64)]) -> Result<()> {
+    let sql = |rows: usize| {
+        let marks = vec!["(?, ?, ?)"; rows].join(", ");
+        format!("INSERT OR IGNORE INTO {table} (field, value, object) VALUES {marks}")
+    };
+    let (many, rest) = rows.as_chunks::<{ NewRows::AT_ONCE }>();
+    if !many.is_empty() {
+        let mut statement = db.prepare_cached(&sql(NewRows::AT_ONCE))?;
+        for rows in many {
+            execute(&mut statement, rows)?;
+        }
+    }
+    if !rest.is_empty() {
+        let mut statement = db.prepare_cached(&sql(1))?;
+        for row in rest {
+            execute(&mut statement, std::slice::from_ref(row))?;
+        }
+    }
+    Ok(())
+}
+
+fn execute<V: ToSql>(statement: &mut Statement<'_>, rows: &[(i64, V, i64)]) -> Result<()> {
+    for (at, (field, value, object)) in (0..).step_by(3).zip(rows) {
+        statement.raw_bind_parameter(at + 1, field)?;
+        statement.raw_bind_parameter(at + 2, value)?;
+        statement.raw_bind_parameter(at + 3, object)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
 }
 
 /// The entries of `all` that `others` lacks.

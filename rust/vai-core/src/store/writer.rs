@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::RwLock;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::apply::Writer;
+use super::apply::{NewRows, Writer};
 use super::definitions::KnownFields;
 use super::shared::Shared;
 use super::state::State;
@@ -230,8 +230,10 @@ impl Thread {
                 state: &mut *state,
                 codec: &shared.codec,
                 now_ms: unix_ms(),
+                rows: NewRows::default(),
             };
             work(&mut writer)?;
+            writer.rows.insert(&transaction)?;
             writer.state.save(&transaction)?;
             Ok(transaction.commit()?)
         })();
