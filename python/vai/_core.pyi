@@ -15,10 +15,12 @@ from typing_extensions import Buffer
 __all__ = [
     "ChangeRow",
     "Changes",
+    "Consumer",
     "Export",
     "ExportPiece",
     "ListPage",
     "Listing",
+    "RelatedRow",
     "Row",
     "Rows",
     "Store",
