@@ -169,6 +169,12 @@ fn is_digits(key: &str) -> bool {
     key.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether a negative index stands before the closing bracket.
+fn is_negative(text: &str) -> bool {
+    let content = text.split(']').next().unwrap_or_default().trim_end();
+    content.strip_prefix('-').is_some_and(|digits| !digits.is_empty() && is_digits(digits))
+}
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -290,7 +296,8 @@ impl<'a> Parser<'a> {
                 Step::Each
             }
             Some('?') => self.filter()?,
-            Some('-') if self.rest()[1..].starts_with(|next: char| next.is_ascii_digit()) => {
+            // `[-1]`; a key like `-1.x` is one.
+            Some('-') if is_negative(self.rest()) => {
                 return self.error("an index counts from the beginning");
             }
             _ => self.key_or_condition()?,
@@ -537,6 +544,15 @@ mod tests {
             1 => (text.clone(), text)
                 .prop_map(|(key, value)| Step::Where { key: key.into(), value: value.into() }),
         ]
+    }
+
+    #[test]
+    fn a_key_may_begin_like_a_negative_index() {
+        for text in ["[-1.x]", "[-1%]", "[-2a=b]"] {
+            let path = Path::parse(text).unwrap();
+            assert_eq!(Path::parse(&path.to_string()), Ok(path), "{text}");
+        }
+        assert_eq!(Path::parse("a[-1]").unwrap_err().position, 2);
     }
 
     proptest! {

@@ -78,7 +78,7 @@ pub(super) fn resolve(catalogue: &dyn Catalogue, name: &str, position: usize) ->
         "uid" | "metadata.uid" | ".metadata.uid" => return Ok(Resolved::Known(Field::Uid)),
         _ => {}
     }
-    let is_path = name.starts_with(['.', '{', '$']);
+    let is_path = name.starts_with(['.', '{', '$', '[']);
     if !is_path && let Some(info) = catalogue.field(name) {
         return Ok(Resolved::Known(info.into()));
     }

@@ -196,7 +196,8 @@ impl fmt::Display for Bracketed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
         let digits = self.0.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits && self.0.bytes().all(bare) {
+        // -1 would be an index.
+        if !digits && !self.0.starts_with('-') && self.0.bytes().all(bare) {
             return f.write_str(self.0);
         }
         f.write_str("'")?;

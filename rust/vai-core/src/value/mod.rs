@@ -19,7 +19,7 @@ pub use self::ip::Ip;
 pub use self::sum::Sum;
 use crate::error::{Error, Result};
 use crate::feed::json::{Cursor, Text};
-use crate::object::capped;
+use crate::object::{MAX_INDEXED_TEXT_BYTES, capped};
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -206,7 +206,7 @@ impl Value {
         match ty {
             // Integers are what a field selector compares them as; others stay as written.
             Type::Text => Some(text.parse::<i64>().map_or_else(
-                |_| Self::text(&text[..text.len().min(crate::object::MAX_INDEXED_TEXT_BYTES)]),
+                |_| Self::text(&text[..text.floor_char_boundary(MAX_INDEXED_TEXT_BYTES)]),
                 |number| Self::Text(number.to_string().into_boxed_str()),
             )),
             Type::Int | Type::Number | Type::Quantity => Self::parse(ty, text).ok(),

@@ -665,3 +665,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_no_json_is_cut_between_characters() {
+    let odd = "1\u{10ffff}".repeat(500);
+    let Some(Value::Text(text)) = Value::from_json(Type::Text, odd.as_bytes()) else {
+        panic!("a text")
+    };
+    assert!(odd.starts_with(&*text) && text.len() <= 1_024);
+}

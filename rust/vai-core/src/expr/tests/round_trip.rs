@@ -58,11 +58,13 @@ fn field() -> impl Strategy<Value = Field> {
         Just(Field::Uid),
         key.prop_map(Field::Label),
         (0..FIELDS.len()).prop_map(|index| Pods::info(FIELDS[index].0).unwrap().into()),
-        (proptest::collection::vec(step, 1..4), ty).prop_map(|(mut steps, ty)| {
-            // A path of its own, not one that is a field already.
-            steps.insert(0, Step::Key("spec".into()));
-            Field::Path { path: Path::new(steps).unwrap(), ty }
-        }),
+        (proptest::collection::vec(step, 1..4), "spec|x y", ty).prop_map(
+            |(mut steps, first, ty)| {
+                // A path of its own, not one that is a field already.
+                steps.insert(0, Step::Key(first.into()));
+                Field::Path { path: Path::new(steps).unwrap(), ty }
+            }
+        ),
     ]
 }
 
