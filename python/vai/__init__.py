@@ -28,6 +28,7 @@ from vai.cache import (
     Cache,
     Change,
     Changes,
+    Explain,
     Exported,
     Page,
     Related,
@@ -67,6 +68,7 @@ from vai.errors import (
     WriterRunningError,
 )
 from vai.objects import JsonValue, Object
+from vai.store import Distincts, Facet, Group, Partition
 from vai.types import (
     EVERYTHING,
     Cluster,
@@ -99,13 +101,17 @@ __all__ = [
     "ConsumerStatus",
     "CorruptError",
     "DiskFullError",
+    "Distincts",
     "ExpiredError",
+    "Explain",
     "Exported",
+    "Facet",
     "Field",
     "FileError",
     "ForbiddenError",
     "ForkedError",
     "Freshness",
+    "Group",
     "InvalidCursorError",
     "InvalidExpressionError",
     "InvalidRequestError",
@@ -119,6 +125,7 @@ __all__ = [
     "OfflineError",
     "OtherClusterError",
     "Page",
+    "Partition",
     "Position",
     "QueryTimeoutError",
     "ReadOnlyError",

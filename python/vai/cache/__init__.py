@@ -12,6 +12,7 @@ from vai.cache.aio import AsyncCache
 from vai.cache.cache import Cache
 from vai.cache.changes import AsyncChanges, Changes
 from vai.cache.connect import TEMPORARY, connect, open  # noqa: A004 - vai.open
+from vai.cache.explain import Explain
 from vai.cache.export import Exported
 from vai.cache.relations import Related
 from vai.cache.views import Change, Page, Snapshot
@@ -23,6 +24,7 @@ __all__ = [
     "Cache",
     "Change",
     "Changes",
+    "Explain",
     "Exported",
     "Page",
     "Related",

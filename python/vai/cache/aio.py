@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import overload
+from typing import Unpack, overload
 
+from vai.cache import answers
 from vai.cache.changes import AsyncChanges, Follow, History, Since
 from vai.cache.conditions import Synced, Until, exists
 from vai.cache.query import Namespaces
+from vai.cache.question import AskedList, list_question
 from vai.cache.reads import Reads
 from vai.cache.views import Page
 from vai.cache.waits import Deadline
@@ -95,19 +96,14 @@ class AsyncCache:
 
     async def list(
         self,
-        resource: str,
+        resource: str | Sequence[str],
         namespace: Namespaces = None,
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int | None = None,
-        cursor: str | None = None,
-        max_age: float | timedelta | None = None,
+        **asked: Unpack[AskedList],
     ) -> Page:
-        """See `Cache.list`; read in a worker thread, for pages too large to hold up a loop."""
+        """See `Cache.list`, whose arguments it takes.
 
-        def read() -> Page:
-            wanted = self._reads.select(resource, namespace, label_selector, field_selector)
-            return self._reads.page(wanted, limit, cursor, max_age)
-
-        return await asyncio.to_thread(read)
+        Waits for a fresher answer on the loop, and reads in a worker thread, for pages too large
+        to hold up a loop.
+        """
+        wanted = list_question(self._reads.resources(resource), namespace, asked)
+        return answers.page(await answers.answer_later(self._reads, wanted), wanted)

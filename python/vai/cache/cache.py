@@ -16,9 +16,10 @@ from vai.cache.conditions import Synced, Until, exists
 from vai.cache.engine import Engine
 from vai.cache.export import Exported, Format, Progress, Target, format_of
 from vai.cache.export import export as write_export
+from vai.cache.queries import Queries
 from vai.cache.query import Namespaces, namespaces_of
 from vai.cache.reads import Reads, refuse_older
-from vai.cache.views import Page, Snapshot
+from vai.cache.views import Snapshot
 from vai.cache.waits import Deadline
 from vai.objects import Object
 from vai.types import (
@@ -35,7 +36,7 @@ from vai.types import (
 )
 
 
-class Cache:
+class Cache(Queries):
     """A cluster file that is read, and, from `vai.connect`, kept current.
 
     Made by `vai.connect` or `vai.open`. Thread-safe: any thread may call anything, `close`
@@ -253,37 +254,6 @@ class Cache:
         """
         wanted = self._reads.select(resource, namespace, label_selector, field_selector)
         return self._reads.snapshot(wanted, max_age)
-
-    def list(
-        self,
-        resource: str,
-        namespace: Namespaces = None,
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int | None = None,
-        cursor: str | None = None,
-        max_age: float | timedelta | None = None,
-    ) -> Page:
-        """One page of the matching objects in key order, as objects or as bytes.
-
-        Each page is of one moment of its own; the next one starts after the last key of this one.
-
-        Args:
-            resource: as kubectl takes it.
-            namespace: one namespace, several, or None for all that is kept.
-            label_selector: as in `kubectl get -l`.
-            field_selector: as in `kubectl get --field-selector`.
-            limit: objects per page; None for all.
-            cursor: `Page.cursor` of the page before.
-            max_age: the oldest proof that will do.
-
-        Raises:
-            InvalidCursorError: the cursor is of another file, query or release.
-            NotSyncedError, NotKeptError, StaleError: as `snapshot`.
-        """
-        wanted = self._reads.select(resource, namespace, label_selector, field_selector)
-        return self._reads.page(wanted, limit, cursor, max_age)
 
     def export(
         self,

@@ -9,14 +9,17 @@ from typing import Generic, TypeVar
 import msgspec
 
 from vai.cache.query import identity_of
+from vai.cache.question import Question
 from vai.cache.reads import Reads
 from vai.cache.waits import SLICE_S, Deadline
 from vai.errors import (
     InvalidRequestError,
     NotKeptError,
     NotSyncedError,
+    StaleError,
     SyncTimeoutError,
     UnknownResourceError,
+    VaiError,
     VaiTimeoutError,
 )
 from vai.objects import Object
@@ -49,7 +52,7 @@ class Condition(ABC, Generic[T]):
         """Look now."""
 
     @abstractmethod
-    def late(self, deadline: Deadline) -> VaiTimeoutError:
+    def late(self, deadline: Deadline) -> VaiError:
         """Why it does not hold yet."""
 
     def block(self, deadline: Deadline) -> T:
@@ -78,20 +81,29 @@ class Condition(ABC, Generic[T]):
                 await waiter.wait(deadline.slice_s(longest_s))
 
 
-class Synced(Condition[None]):
-    """Every scope has a whole answer."""
+class Told(Condition[T]):
+    """Something that the freshness of scopes brings about: a proof is no commit of its own."""
 
-    def block(self, deadline: Deadline) -> None:
-        """Wait in this thread for what is told of the scopes: a proof is no commit of its own."""
+    restless = True
+
+    def block(self, deadline: Deadline) -> T:
+        """Wait in this thread for what is told of the scopes."""
         store = self.reads.store
         while True:
             # Taken before the look, so that what is told meanwhile ends the wait at once.
             generation = store.wait_status(0, 0.0)
-            if self.check() is not None:
-                return
+            done = self.check()
+            if done is not None:
+                return done.value
             if deadline.passed():
                 raise self.late(deadline)
             store.wait_status(generation, deadline.slice_s())
+
+
+class Synced(Told[None]):
+    """Every scope has a whole answer."""
+
+    restless = False
 
     def check(self) -> Done[None] | None:
         """Look now."""
@@ -107,6 +119,50 @@ class Synced(Condition[None]):
         return SyncTimeoutError(
             f"not synced within {duration(deadline.limit_s)}: {reasons}", scopes=scopes
         )
+
+
+class Fresh(Told[None]):
+    """An answer would be as fresh as it was asked to be."""
+
+    def __init__(self, reads: Reads, question: Question) -> None:
+        super().__init__(reads)
+        self._question = question
+        self._why: NotSyncedError | StaleError | None = None
+
+    def check(self) -> Done[None] | None:
+        """Look at what would answer; what was never synced may still be."""
+        self.reads.store.check()
+        self.reads.refuse_never()
+        try:
+            old = self.reads.too_old(self._question)
+            if old is None:
+                return Done(None)
+        except NotSyncedError as error:
+            self._why = error
+        else:
+            self._why = stale(self._question, old)
+            if not old.complete:
+                self._why = NotSyncedError(f"{self._question.names}: {old}")
+        return None
+
+    def late(self, deadline: Deadline) -> VaiError:
+        """How fresh it would be."""
+        waited = f" (waited {duration(deadline.limit_s)})"
+        if self._why is None:
+            return StaleError(f"not looked at yet{waited}")
+        return type(self._why)(f"{self._why}{waited}", **self._why.details)
+
+
+def stale(question: Question, freshness: Freshness) -> StaleError:
+    """An answer is older than was asked for."""
+    names = question.names
+    least = question.demand.min_resource_version
+    wanted = "" if least is None else f" than resourceVersion {least}"
+    return StaleError(
+        f"{names}: older{wanted or ' than asked for'}: {freshness}",
+        resource=names,
+        freshness=freshness,
+    )
 
 
 class Until(Condition[Object | None]):

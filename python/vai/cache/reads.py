@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from vai.cache import cursor as cursors
 from vai.cache.engine import Engine
 from vai.cache.query import Namespaces, answering, covers, identity_of, namespaces_of, settled
-from vai.cache.views import Page, Snapshot
+from vai.cache.question import MaxAge, Question, names
+from vai.cache.views import Snapshot
 from vai.errors import (
-    InvalidRequestError,
     NotKeptError,
     NotSyncedError,
     StaleError,
     UnknownResourceError,
 )
 from vai.objects import Object
-from vai.store import ExportAsk, Rows, Store, parse_field_selector, parse_label_selector
-from vai.types import EVERYTHING, Freshness, Position, Resource, Scope, ScopeStatus
+from vai.store import ExportAsk, Rows, Store, compare_resource_versions
+from vai.types import EVERYTHING, Freshness, Resource, Scope, ScopeStatus
 
 if TYPE_CHECKING:
     from vai.informer.plan import Target
-
-MaxAge = float | timedelta | None
 
 _NOBODY: Final = "not kept by the process that syncs the file"
 
@@ -175,24 +172,40 @@ class Reads:
         rows, freshness = self._rows(wanted, max_age)
         return Snapshot(rows, wanted.resource, freshness)
 
-    def page(
-        self, wanted: Selection, limit: int | None, cursor: str | None, max_age: MaxAge
-    ) -> Page:
-        """See `Cache.list`."""
-        if limit is not None and limit < 1:
-            raise InvalidRequestError(f"limit must be at least 1, not {limit}")
-        query = "" if limit is None and cursor is None else self._fingerprint(wanted)
-        after = "" if cursor is None else cursors.decode(cursor, query)
-        rows, freshness = self._rows(wanted, max_age, limit=limit or 0, after=after)
-        more = rows.next_key
-        return Page(
-            total=rows.total,
-            cursor=None if more is None else cursors.encode(query, more),
-            freshness=freshness,
-            position=Position(rows.epoch, rows.seq),
-            resource=wanted.resource,
-            rows=rows,
-        )
+    def resources(self, words: str | Sequence[str]) -> list[Resource]:
+        """The resources of these names, each once; "*" is all that the file keeps."""
+        found: dict[str, Resource] = {}
+        for word in [words] if isinstance(words, str) else words:
+            kept: Iterable[str] = (word,)
+            if word in {EVERYTHING, "all"}:
+                kept = (status.resource for status in self.store.scopes() if status.complete)
+            for name in kept:
+                resource = self.resolve(name)
+                found[resource.name] = resource
+        if not found:
+            raise NotSyncedError("never synced: the file keeps nothing yet")
+        return list(found.values())
+
+    def ask(self, question: Question) -> tuple[Rows, Freshness]:
+        """The rows of one answer, however fresh."""
+        # Taken before the rows, the freshness can only understate how fresh they are.
+        before = self.store.scopes()
+        with self._translated(question.resources[0]):
+            rows = self.store.query(question.request)
+        return rows, self._freshness_of(rows, before)
+
+    def too_old(self, question: Question) -> Freshness | None:
+        """How fresh an answer would be now, if that is not fresh enough."""
+        demand, old = question.demand, list[Freshness]()
+        spaces = question.request.namespaces
+        for resource in question.resources:
+            statuses = self.answering(resource, spaces if resource.namespaced else None)
+            freshness = Freshness.worst(status.freshness for status in statuses)
+            late = demand.max_age is not None and freshness.older_than(demand.max_age)
+            late = late or (demand.on_stale == "wait" and not freshness.complete)
+            if late or not all(_reached(one, demand.min_resource_version) for one in statuses):
+                old.append(freshness)
+        return Freshness.worst(old) if old else None
 
     def asks(
         self,
@@ -202,30 +215,24 @@ class Reads:
         field_selector: str,
     ) -> list[ExportAsk]:
         """What an export is to hold; "*" is all that the file keeps."""
-        names = [words] if isinstance(words, str) else list(words)
-        kept = dict.fromkeys(status.resource for status in self.store.scopes() if status.complete)
-        found: dict[str, ExportAsk] = {}
-        for word in names:
-            every = word in {EVERYTHING, "all"}
-            for name in kept if every else (word,):
-                resource = self.resolve(name)
-                loose = every and not resource.namespaced
-                spaces = None if loose else namespaces_of(resource, namespace)
-                found[resource.name] = ExportAsk(
+        every = EVERYTHING in names(words) or "all" in names(words)
+        found: list[ExportAsk] = []
+        for resource in self.resources(words):
+            loose = every and not resource.namespaced
+            spaces = None if loose else namespaces_of(resource, namespace)
+            found.append(
+                ExportAsk(
                     resource=resource.name,
                     namespaces=None if spaces is None else tuple(spaces),
                     label_selector=label_selector,
                     field_selector=field_selector,
                 )
-        if not found:
-            raise NotSyncedError("never synced: the file keeps nothing yet that could be exported")
-        return list(found.values())
+            )
+        return found
 
     # inside
 
-    def _rows(
-        self, wanted: Selection, max_age: MaxAge, *, limit: int = 0, after: str = ""
-    ) -> tuple[Rows, Freshness]:
+    def _rows(self, wanted: Selection, max_age: MaxAge) -> tuple[Rows, Freshness]:
         # Taken before the rows, the freshness can only understate how fresh they are.
         before = self.store.scopes()
         with self._translated(wanted.resource):
@@ -234,8 +241,6 @@ class Reads:
                 wanted.namespaces,
                 label_selector=wanted.label_selector,
                 field_selector=wanted.field_selector,
-                limit=limit,
-                after=after,
             )
         freshness = self._freshness_of(rows, before)
         if max_age is not None:
@@ -252,16 +257,6 @@ class Reads:
         if not rows.resource_version:
             return worst
         return msgspec.structs.replace(worst, resource_version=rows.resource_version)
-
-    def _fingerprint(self, wanted: Selection) -> str:
-        cluster = self.store.cluster()
-        return cursors.fingerprint(
-            "" if cluster is None else cluster.uid,
-            wanted.resource.name,
-            wanted.namespaces,
-            parse_label_selector(wanted.label_selector),
-            parse_field_selector(wanted.field_selector),
-        )
 
     @contextmanager
     def _translated(self, resource: Resource) -> Iterator[None]:
@@ -282,6 +277,14 @@ def _unsettled(target: Target, statuses: Sequence[ScopeStatus], *, everything: b
     if any(settled(status, everything=everything) for status in found):
         return None
     return str(found[0].freshness) if found else ""
+
+
+def _reached(status: ScopeStatus, least: str | None) -> bool:
+    """Whether a scope has seen all up to a resourceVersion; what can't be compared has not."""
+    if least is None:
+        return True
+    order = compare_resource_versions(status.resource_version or "", least)
+    return order is not None and order >= 0
 
 
 def refuse_older(freshness: Freshness, max_age: float | timedelta, resource: str) -> None:

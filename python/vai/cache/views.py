@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from vai.cache.explain import Explain
 from vai.errors import NotKeptError
 from vai.objects import Object
-from vai.store import ChangeRow, Rows
+from vai.store import ChangeRow, Facet, Rows
 from vai.types import Freshness, Position, Resource
 
 
@@ -103,23 +105,30 @@ class _Items(ItemsView[str, Object]):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaults=True):
-    """One page of a list, in key order.
+    """One page of a list, in the order that was asked for.
 
     Attributes:
         total: how many objects match, on all pages.
         cursor: pass it to `list` for the next page; None on the last one.
         freshness: how old the answer was when it was taken.
-        position: where in the history it was taken.
-        resource: what it is a list of.
+        position: where in the history it was taken; all pages of one walk have the first one's.
+        resources: what it is a list of.
         rows: the stored rows; use `items` or `raw`.
+        facets: of each field asked for, its values and how many matching objects have them.
+        explain: how it was found, if that was asked for.
+        known_since: of a moment of the past for which the history has a gap: the objects are as
+            they were last known then.
     """
 
     total: int
     cursor: str | None
     freshness: Freshness
     position: Position
-    resource: Resource
+    resources: tuple[Resource, ...]
     rows: Rows
+    facets: dict[str, Facet] = {}
+    explain: Explain | None = None
+    known_since: datetime | None = None
 
     @property
     def items(self) -> list[Object]:
@@ -127,29 +136,39 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaul
         return [Object.of(self.rows[index]) for index in range(len(self.rows))]
 
     @property
+    def keys(self) -> list[str]:
+        """Their keys, `namespace/name`; nothing is decompressed for them."""
+        return self.rows.keys()
+
+    @property
     def raw(self) -> bytes:
         """A Kubernetes List as JSON bytes (`PodList`); no JSON is parsed on the way.
 
-        `metadata.continue` is the cursor.
+        `metadata.continue` is the cursor. Of several resources it is a `List`.
 
         Raises:
             NotKeptError: the objects are kept as metadata only; `items` has their metadata.
         """
-        if any(self.rows[index].redacted for index in range(len(self.rows))):
+        hidden = next(
+            (row for row in map(self.rows.__getitem__, range(len(self.rows))) if row.redacted), None
+        )
+        if hidden is not None:
             raise NotKeptError(
-                f"a list of {self.resource.name} can't be given as bytes: only their metadata is "
+                f"a list of {hidden.resource} can't be given as bytes: only their metadata is "
                 "kept; sync with secret_values=True (--secret-values) to keep the rest",
-                resource=self.resource.name,
+                resource=hidden.resource,
             )
-        kind = f"{self.resource.kind}List"
-        return self.rows.list_json(kind, self.resource.api_version, self.cursor or "")
+        kind, version = "List", "v1"
+        if len(self.resources) == 1:
+            kind, version = f"{self.resources[0].kind}List", self.resources[0].api_version
+        return self.rows.list_json(kind, version, self.cursor or "")
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        head = f"<Page of {len(self.rows)} of {self.total} {self.resource.name}"
-        return f"{head}: {self.freshness}>"
+        what = ", ".join(found.name for found in self.resources)
+        return f"<Page of {len(self.rows)} of {self.total} {what}: {self.freshness}>"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

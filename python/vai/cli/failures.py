@@ -58,12 +58,20 @@ def message_of(error: VaiError) -> str:
     return text
 
 
+def caret(message: str, text: str, position: int) -> str:
+    """The message, with the text below it and a caret under the character it is about."""
+    at = min(position, len(text))
+    # One line of it: an expression may have several.
+    start = text.rfind("\n", 0, at) + 1
+    line = text[start:].split("\n", 1)[0]
+    return f"{message}\n  {line}\n  {' ' * (at - start)}^"
+
+
 def selector_failure(
     what: str, selector: str, error: InvalidSelectorError | InvalidExpressionError
 ) -> Failure:
     """The message with the selector below it and a caret under the offending place."""
-    at = min(error.position, len(selector))
-    return Failure(f"{what}: {error}\n  {selector}\n  {' ' * at}^")
+    return Failure(caret(f"{what}: {error}", selector, error.position))
 
 
 def check_selectors(labels: str, fields: str) -> None:

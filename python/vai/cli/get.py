@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vai.cli import notes
+from vai.cli.asking import Ask, ask_of, query_options
 from vai.cli.command import Command
+from vai.cli.counting import count
 from vai.cli.failures import EXIT_ERROR, EXIT_STALE, Failure, check_selectors, message_of, warn
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
 from vai.cli.options import complete_resource, names_of, seconds_of
@@ -48,6 +50,7 @@ _FORMATS = ("table", "wide", "json", "yaml", "name")
 @click.option(
     "--max-age", metavar="DURATION", help="Exit with 3 if the answer is older, as 30s or 5m."
 )
+@query_options
 @click.option("--no-headers", is_flag=True, help="Leave the table's header out.")
 @click.option("--show-labels", is_flag=True, help="Add a column with all labels.")
 @kubeconfig_option
@@ -55,6 +58,7 @@ _FORMATS = ("table", "wide", "json", "yaml", "name")
 @click.pass_context
 def get(
     ctx: click.Context,
+    /,
     arguments: tuple[str, ...],
     file: str | None,
     namespace: str | None,
@@ -67,6 +71,7 @@ def get(
     show_labels: bool,
     kubeconfig: str | None,
     context: str | None,
+    **asked: Any,
 ) -> None:
     """Print objects from the cluster file, whether or not `vai sync` runs or the server is up.
 
@@ -76,12 +81,26 @@ def get(
 
     Unless the answer is live, a line on stderr says how old it is and why.
 
+    Fields in --where, --sort, --facet and --group-by:
+      status.phase, restarts, age    the catalogue's; `vai status -o json` lists them
+      labels[app]                    a label
+      .spec.containers[*].image      any path; slower where it is not indexed, see --explain
+
+    Operators of --where:
+      = != < <= > >=  in (a, b)  notin (a, b)  contains  icontains  startswith  matches
+      exists X  X in 10.0.0.0/8  and  or  not  ( )  any(X) = a  all(X) = a
+
     Examples:
       vai get pods -A --file prod.db
       vai get deploy,svc -n shop
       vai get pod web-0 -n shop -o yaml
       vai get pods -l app=web,tier!=cache --field-selector status.phase=Running -o wide
       vai get pods -A -o json | jq '.items | length'
+      vai get pods -A --where 'status.phase = Running and restarts > 3' --sort -age --limit 20
+      vai get pods -A --where 'requests.memory > 1.5Gi and not metadata.name contains test'
+      vai get pods -A --facet status.phase,spec.nodeName
+      vai get pods -A --group-by spec.nodeName --sum requests.memory
+      vai get pods -A --at 10m -o name | diff - <(vai get pods -A -o name)
       vai get nodes --max-age 30s || echo "older than 30s, or an error"
 
     Exit codes:
@@ -91,6 +110,7 @@ def get(
       3  served, but older than --max-age
     """
     limit_s = seconds_of(max_age, "--max-age")
+    ask = ask_of(asked)
     if not arguments:
         raise click.UsageError("name a RESOURCE, such as pods; `vai status` shows what is kept")
     if (all_namespaces and len(arguments) > 1) or (all_namespaces and "/" in arguments[0]):
@@ -103,10 +123,18 @@ def get(
             request = parse(store, arguments, statuses)
         except NotSyncedError as error:
             raise Failure(f"{message_of(error)}{problem_of(store)}") from None
+        if ask.pages and not ask.counts and len(request.wanted) > 1:
+            raise click.UsageError("--limit, --page and --cursor are about one RESOURCE")
         cells = output in {"table", "wide"}
-        query = _query(store, namespace, all_namespaces, selector, field_selector, cells=cells)
-        answers = answer(store, request, query, statuses)
-        print_answers(store, request, answers, query, Look(output, no_headers, show_labels))
+        query = _query(
+            store, namespace, all_namespaces, selector, field_selector, cells=cells, ask=ask
+        )
+        if ask.counts:
+            part = count(store, request, query, statuses, output)
+            answers = Answers([] if part is None else [part])
+        else:
+            answers = answer(store, request, query, statuses)
+            print_answers(store, request, answers, query, Look(output, no_headers, show_labels))
         code = _notes(request, answers, query, statuses, limit_s)
     ctx.exit(code)
 
@@ -119,14 +147,15 @@ def _query(
     fields: str,
     *,
     cells: bool,
+    ask: Ask,
 ) -> Query:
     check_selectors(labels, fields)
     if every:
-        return Query(None, labels, fields, cells)
+        return Query(None, labels, fields, cells, ask)
     if namespace is None:
         cluster = store.cluster()
         namespace = "default" if cluster is None else cluster.namespace
-    return Query(names_of(namespace, "namespace", "-n"), labels, fields, cells)
+    return Query(names_of(namespace, "namespace", "-n"), labels, fields, cells, ask)
 
 
 def _notes(
@@ -158,6 +187,9 @@ def _lines(
     if request.left_out:
         yield f"not kept in the file: {', '.join(one.name for one in request.left_out)}"
     yield from notes.states((part.resource.name, part.freshness) for part in answers.parts)
+    for part in answers.parts:
+        yield from notes.page(part.resource.name, len(part.rows), part.total, part.cursor)
+        yield from notes.gap(part.resource.name, part.known_since_s)
     if query.namespaces is None:
         for part in answers.parts:
             yield from notes.partial(part.resource, statuses)

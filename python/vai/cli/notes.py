@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from vai.types import Freshness, Resource, ScopeStatus, State, duration
 
@@ -33,6 +34,21 @@ def too_old(resource: str, freshness: Freshness, max_age_s: float) -> str:
     if not freshness.complete or freshness.age_s is None:
         return f"{resource}: not complete yet, so older than any {limit}"
     return f"{resource}: {duration(freshness.age_s)} old, older than {limit}"
+
+
+def page(resource: str, shown: int, total: int, cursor: str | None) -> Iterator[str]:
+    """`pods: 20 of 4,512; go on with --cursor …`; nothing where all is shown."""
+    if cursor is not None:
+        yield f"{resource}: {shown:,} of {total:,}; go on with --cursor {cursor}"
+    elif 0 < shown < total:
+        yield f"{resource}: the last {shown:,} of {total:,}"
+
+
+def gap(resource: str, known_since_s: float | None) -> Iterator[str]:
+    """The past that was asked for was not watched without a gap."""
+    if known_since_s is not None:
+        known = datetime.fromtimestamp(known_since_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        yield f"{resource}: not watched at that time; as last known since {known}"
 
 
 def partial(resource: Resource, statuses: Sequence[ScopeStatus]) -> Iterator[str]:

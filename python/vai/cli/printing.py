@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -52,10 +52,19 @@ def _print_documents(request: Request, answers: Answers, form: str) -> None:
         made = documents.json_object if form == "json" else documents.yaml_object
         _write([made(bodies[0])])
         return
-    versions = {part.resource_version for part in answers.parts}
-    version = versions.pop() if len(versions) == 1 else ""
     listed = documents.json_list if form == "json" else documents.yaml_list
-    _write(listed(bodies, version))
+    _write(listed(bodies, _list_meta(answers.parts)))
+
+
+def _list_meta(parts: Sequence[Part]) -> dict[str, Any]:
+    """Metadata of a List (meta.k8s.io ListMeta); of a page, also how it goes on."""
+    versions = {part.resource_version for part in parts}
+    found: dict[str, Any] = {"resourceVersion": versions.pop() if len(versions) == 1 else ""}
+    if len(parts) == 1 and parts[0].cursor is not None:
+        found["continue"] = parts[0].cursor
+    if len(parts) == 1 and parts[0].remaining:
+        found["remainingItemCount"] = parts[0].remaining
+    return dict(sorted(found.items()))
 
 
 def _refuse_redacted(parts: Iterable[Part]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from vai import store
+from vai.cli.asking import Ask, pointed_out
 from vai.cli.failures import message_of, selector_failure
 from vai.errors import InvalidSelectorError, NotKeptError, NotSyncedError
 from vai.types import Freshness, Resource, ScopeStatus
@@ -25,12 +27,31 @@ class Query:
     Attributes:
         namespaces: None for all that is kept.
         cells: whether a table is to be printed.
+        ask: what is asked beyond selectors.
     """
 
     namespaces: tuple[str, ...] | None
     labels: str = ""
     fields: str = ""
     cells: bool = False
+    ask: Ask = field(default_factory=Ask)
+
+    def of(self, resources: Sequence[Resource], fields: str | None = None) -> store.Request:
+        """The core's request for these resources."""
+        spaces = self.namespaces if any(one.namespaced for one in resources) else None
+        return store.Request(
+            resources=tuple(one.name for one in resources),
+            namespaces=spaces,
+            label_selector=self.labels,
+            field_selector=self.fields if fields is None else fields,
+            condition=self.ask.where,
+            sort=self.ask.sort,
+            limit=self.ask.limit,
+            offset=self.ask.offset,
+            cursor=self.ask.cursor,
+            at=self.ask.at,
+            cells=self.cells,
+        )
 
 
 @dataclass(slots=True)
@@ -41,6 +62,10 @@ class Part:
     rows: Sequence[Row]
     freshness: Freshness
     resource_version: str = ""
+    total: int = 0
+    cursor: str | None = None
+    remaining: int = 0
+    known_since_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -51,9 +76,7 @@ class Answers:
     errors: list[str] = field(default_factory=list)
 
 
-def answer(
-    store: Store, request: Request, query: Query, statuses: Sequence[ScopeStatus]
-) -> Answers:
+def answer(file: Store, request: Request, query: Query, statuses: Sequence[ScopeStatus]) -> Answers:
     """Ask the file for everything; one resource that cannot be answered spoils no other.
 
     `statuses` were taken before the rows are read, so that no answer looks fresher than it is.
@@ -62,43 +85,54 @@ def answer(
     for wanted in request.wanted:
         try:
             if wanted.names:
-                _named(store, wanted, query, statuses, answers)
+                _named(file, wanted, query, statuses, answers)
             else:
-                answers.parts.append(_listed(store, wanted.resource, query, statuses))
+                answers.parts.append(_listed(file, wanted.resource, query, statuses))
         except InvalidSelectorError as error:
             raise selector_failure("field selector", query.fields, error) from None
         except (NotSyncedError, NotKeptError) as error:
-            answers.errors.append(_unanswered(store, wanted.resource, error, statuses))
+            answers.errors.append(_unanswered(file, wanted.resource, error, statuses))
     return answers
 
 
-def _listed(
-    store: Store, resource: Resource, query: Query, statuses: Sequence[ScopeStatus]
-) -> Part:
-    spaces = query.namespaces if resource.namespaced else None
-    rows = store.rows(
-        resource,
-        spaces,
-        label_selector=query.labels,
-        field_selector=query.fields,
-        cells=query.cells,
-    )
-    used = frozenset(rows.scopes)
-    parts = [status.freshness for status in statuses if status.id in used]
-    freshness = Freshness.worst(parts) if len(parts) == len(used) else store.freshness(rows.scopes)
+def _listed(file: Store, resource: Resource, query: Query, statuses: Sequence[ScopeStatus]) -> Part:
+    with pointed_out(query.ask):
+        rows = file.query(query.of([resource]))
     # A row is a handle: its body stays compressed until it is printed.
     found = [rows[at] for at in range(len(rows))]
-    return Part(resource, found, freshness, rows.resource_version)
+    return Part(
+        resource,
+        found,
+        freshness_of(file, rows, statuses),
+        rows.resource_version,
+        rows.total,
+        rows.cursor,
+        _remaining(query.ask, rows),
+        rows.known_since_s,
+    )
+
+
+def _remaining(ask: Ask, rows: store.Rows) -> int:
+    """Objects behind this page, as far as that is known: after a cursor it is not."""
+    return 0 if ask.cursor else max(0, rows.total - ask.offset - len(rows))
+
+
+def freshness_of(file: Store, rows: store.Rows, statuses: Sequence[ScopeStatus]) -> Freshness:
+    """How fresh rows are, by what was known before they were read."""
+    used = frozenset(rows.scopes)
+    parts = [status.freshness for status in statuses if status.id in used]
+    return Freshness.worst(parts) if len(parts) == len(used) else file.freshness(rows.scopes)
 
 
 def _named(
-    store: Store,
+    file: Store,
     wanted: Wanted,
     query: Query,
     statuses: Sequence[ScopeStatus],
     answers: Answers,
 ) -> None:
-    if query.labels or query.fields:
+    ask = query.ask
+    if query.labels or query.fields or ask.where or ask.sort or ask.pages:
         raise click.UsageError("selectors may not be used when objects are named")
     from vai.cache.query import answering
 
@@ -106,7 +140,7 @@ def _named(
     spaces = query.namespaces if resource.namespaced else None
     for space in (None,) if spaces is None else spaces:
         for name in wanted.names:
-            row = store.get(resource, space, name)
+            row = _one(file, resource, query, (space, name))
             if row is None:
                 where = f" in namespace {space}" if space else ""
                 answers.errors.append(f'NotFound: {resource.name} "{name}" not found{where}')
@@ -114,11 +148,23 @@ def _named(
                 rows.append(row)
     used = answering(statuses, resource, spaces)
     freshness = Freshness.worst(status.freshness for status in used)
-    answers.parts.append(Part(resource, rows, freshness))
+    answers.parts.append(Part(resource, rows, freshness, total=len(rows)))
+
+
+def _one(
+    file: Store, resource: Resource, query: Query, place: tuple[str | None, str]
+) -> store.Row | None:
+    space, name = place
+    if query.ask.at is None:
+        return file.get(resource, space, name)
+    spaces = None if space is None else (space,)
+    selector = f"metadata.name={name}"
+    rows = file.query(replace(query, namespaces=spaces).of([resource], selector))
+    return rows[0] if len(rows) else None
 
 
 def _unanswered(
-    store: Store,
+    file: Store,
     resource: Resource,
     error: NotSyncedError | NotKeptError,
     statuses: Iterable[ScopeStatus],
@@ -134,7 +180,7 @@ def _unanswered(
         missing = [shown for shown, reason in reasons.items() if reason not in text]
         text += f" ({'; '.join(missing)})" if missing else ""
         if not reasons:
-            text += problem_of(store)
+            text += problem_of(file)
     return text if resource.plural in text else f"{resource.name}: {text}"
 
 
@@ -142,7 +188,7 @@ def _unanswered(
 PROBLEM: Final = "sync/problem"
 
 
-def problem_of(store: Store) -> str:
+def problem_of(file: Store) -> str:
     """` (reason)`: why the last sync of the file could not even begin; empty if it could."""
-    found = store.document(PROBLEM)
+    found = file.document(PROBLEM)
     return f" ({found.decode()})" if found else ""

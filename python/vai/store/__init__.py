@@ -34,6 +34,20 @@ from vai._core import (
     parse_label_selector,
 )
 from vai.store.catalogue import Catalogue
+from vai.store.request import (
+    AtPosition,
+    AtTime,
+    Count,
+    Counted,
+    Distinct,
+    Distincts,
+    Facet,
+    Group,
+    GroupBy,
+    Partition,
+    Paths,
+    Request,
+)
 from vai.store.store import Column, ExportAsk, ExportColumn, ExportPart, Store
 
 os.register_at_fork(
@@ -43,19 +57,31 @@ os.register_at_fork(
 )
 
 __all__ = [
+    "AtPosition",
+    "AtTime",
     "Catalogue",
     "ChangeRow",
     "Changes",
     "Column",
     "Consumer",
+    "Count",
+    "Counted",
+    "Distinct",
+    "Distincts",
     "Export",
     "ExportAsk",
     "ExportColumn",
     "ExportPart",
     "ExportPiece",
+    "Facet",
+    "Group",
+    "GroupBy",
     "ListPage",
     "Listing",
+    "Partition",
+    "Paths",
     "RelatedRow",
+    "Request",
     "Row",
     "Rows",
     "Store",

@@ -13,8 +13,14 @@ import msgspec
 
 from vai._core import Changes, Consumer, Export, Listing, RelatedRow, Row, Rows, Watching, nearest
 from vai._core import Store as Core
-from vai.errors import ForkedError, NotSyncedError, UnknownResourceError
+from vai.errors import (
+    ForkedError,
+    InvalidExpressionError,
+    NotSyncedError,
+    UnknownResourceError,
+)
 from vai.store.catalogue import Catalogue
+from vai.store.request import Request
 from vai.types import (
     Cluster,
     ConsumerStatus,
@@ -346,6 +352,35 @@ class Store:
         return self._core.rows(
             resource.name, chosen, label_selector, field_selector, limit, after, cells
         )
+
+    def query(self, request: Request) -> Rows:
+        """Anything that can be asked; see `vai._core.Store.query`.
+
+        An InvalidExpressionError has its position in characters, and as `details["text"]` the
+        expression or sort key that it is about.
+        """
+        try:
+            return self._core.query(msgspec.json.encode(request))
+        except InvalidExpressionError as error:
+            text = self._blamed(request, error)
+            position = len(text.encode()[: error.position].decode(errors="ignore"))
+            raise InvalidExpressionError(str(error), position=position, text=text) from None
+
+    def _blamed(self, request: Request, error: InvalidExpressionError) -> str:
+        """Which text an error is about: the one that alone gives the same error."""
+        bare = Request(resources=request.resources, project="keys", limit=1)
+        suspects = [
+            (request.condition, msgspec.structs.replace(bare, condition=request.condition)),
+            *((key, msgspec.structs.replace(bare, sort=(key,))) for key in request.sort),
+            *((name, msgspec.structs.replace(bare, facets=(name,))) for name in request.facets),
+        ]
+        for text, alone in suspects:
+            try:
+                self._core.query(msgspec.json.encode(alone))
+            except InvalidExpressionError as found:
+                if str(found) == str(error):
+                    return text
+        return request.condition
 
     def position(self) -> Position:
         """The last commit."""

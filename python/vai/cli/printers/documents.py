@@ -8,7 +8,7 @@ sigs.k8s.io/yaml, which kubectl uses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -32,7 +32,7 @@ def json_object(body: Body) -> bytes:
     return msgspec.json.format(body.raw, indent=_INDENT) + b"\n"
 
 
-def json_list(bodies: Iterable[Body], resource_version: str) -> Iterator[bytes]:
+def json_list(bodies: Iterable[Body], meta: dict[str, Any]) -> Iterator[bytes]:
     """A Kubernetes List, piece by piece: one object is in memory at a time."""
     yield b'{\n    "apiVersion": "v1",\n    "items": ['
     separator = b"\n        "
@@ -42,9 +42,8 @@ def json_list(bodies: Iterable[Body], resource_version: str) -> Iterator[bytes]:
         yield separator + text
         separator = b",\n        "
     yield b"]" if separator == b"\n        " else b"\n    ]"
-    version = msgspec.json.encode(resource_version)
-    yield b',\n    "kind": "List",\n    "metadata": {\n        "resourceVersion": '
-    yield version + b"\n    }\n}\n"
+    text = msgspec.json.format(msgspec.json.encode(meta), indent=_INDENT)
+    yield b',\n    "kind": "List",\n    "metadata": ' + text.replace(b"\n", b"\n    ") + b"\n}\n"
 
 
 def yaml_object(body: Body) -> bytes:
@@ -52,7 +51,7 @@ def yaml_object(body: Body) -> bytes:
     return yaml_text(msgspec.json.decode(body.raw))
 
 
-def yaml_list(bodies: Iterable[Body], resource_version: str) -> Iterator[bytes]:
+def yaml_list(bodies: Iterable[Body], meta: dict[str, Any]) -> Iterator[bytes]:
     """A Kubernetes List, piece by piece."""
     empty = True
     yield b"apiVersion: v1\n"
@@ -65,7 +64,7 @@ def yaml_list(bodies: Iterable[Body], resource_version: str) -> Iterator[bytes]:
     if empty:
         yield b"items: []\n"
     yield b"kind: List\n"
-    yield yaml_text({"metadata": {"resourceVersion": resource_version}})
+    yield yaml_text({"metadata": meta})
 
 
 def name_of(kind: str, group: str, name: str) -> str:
