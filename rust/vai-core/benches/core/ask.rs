@@ -1,10 +1,11 @@
 //! A question as the engine takes it: the one file here that knows how queries are written.
 
-use vai_core::query::Query;
+use serde_json::json;
+use vai_core::query::Request;
 use vai_core::store::Store;
 
 use crate::Failure;
-use crate::data::{LabelTest, Question};
+use crate::data::{LabelTest, Question, SortKey};
 
 pub(crate) struct Answer {
     /// Of all matches.
@@ -13,19 +14,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// Why the engine can't be asked this.
-pub(crate) fn missing(question: &Question) -> Option<&'static str> {
-    let wants = [
-        (question.sort.is_some(), "sort"),
-        (question.offsets.iter().any(|offset| *offset > 0), "offset"),
-        (!question.name_contains.is_empty(), "contains"),
-        (question.unindexed.is_some(), "paths"),
-        (!question.facets.is_empty(), "facets"),
-    ];
-    wants.into_iter().find_map(|(wanted, name)| wanted.then_some(name))
-}
-
-/// One page, or for a walk its last one; `number` picks one of several keys.
+/// A page of a question; `number` picks one of several offsets and keys.
 pub(crate) fn ask(store: &Store, question: &Question, number: usize) -> Result<Answer, Failure> {
     let key = question.gets.get(number % question.gets.len().max(1));
     if let Some((namespace, name)) = key.and_then(|key| key.split_once('/')) {
@@ -34,28 +23,41 @@ pub(crate) fn ask(store: &Store, question: &Question, number: usize) -> Result<A
         let body = found.map(|row| row.body()).transpose()?.unwrap_or_default();
         return Ok(Answer { total, body });
     }
-    let mut query = query(question);
+    let mut request = request(question, number)?;
     for _ in 1..question.walk {
-        let rows = store.rows(&query)?;
+        let rows = store.query(&request)?;
         rows.list_json("PodList", "v1", "")?;
-        rows.next_key().unwrap_or_default().clone_into(&mut query.after);
+        rows.cursor().unwrap_or_default().clone_into(&mut request.cursor);
     }
-    let rows = store.rows(&query)?;
+    let rows = store.query(&request)?;
     Ok(Answer { total: rows.total(), body: rows.list_json("PodList", "v1", "")? })
 }
 
-fn query(question: &Question) -> Query {
+/// As JSON, the form in which queries cross from Python.
+fn request(question: &Question, number: usize) -> Result<Request, Failure> {
     let labels: Vec<String> = question.labels.iter().map(requirement).collect();
     let fields: Vec<String> =
         question.fields.iter().map(|test| format!("{}={}", test.path, test.value)).collect();
-    Query {
-        resource: "pods".into(),
-        namespaces: question.namespaces.clone(),
-        label_selector: labels.join(","),
-        field_selector: fields.join(","),
-        limit: question.limit,
-        ..Query::default()
+    let mut condition = Vec::new();
+    if !question.name_contains.is_empty() {
+        condition.push(format!("metadata.name contains {}", json!(question.name_contains)));
     }
+    if let Some(test) = &question.unindexed {
+        condition.push(format!(".{} = {}", test.path, json!(test.value)));
+    }
+    let sort: Vec<String> = question.sort.iter().map(sort_key).collect();
+    let document = json!({
+        "resources": ["pods"],
+        "namespaces": question.namespaces,
+        "label_selector": labels.join(","),
+        "field_selector": fields.join(","),
+        "where": condition.join(" and "),
+        "sort": sort,
+        "limit": question.limit,
+        "offset": question.offsets.get(number % question.offsets.len().max(1)).unwrap_or(&0),
+        "facets": question.facets,
+    });
+    Ok(Request::parse(document.to_string().as_bytes())?)
 }
 
 fn requirement(test: &LabelTest) -> String {
@@ -65,4 +67,10 @@ fn requirement(test: &LabelTest) -> String {
         "in" | "notin" => format!("{} {} ({})", test.key, test.op, test.values.join(",")),
         op => format!("{}{op}{}", test.key, test.values.concat()),
     }
+}
+
+fn sort_key(key: &SortKey) -> String {
+    let name =
+        if key.label.is_empty() { key.path.clone() } else { format!("labels[{}]", key.label) };
+    if key.descending { format!("-{name}") } else { name }
 }

@@ -33,6 +33,15 @@ pub(crate) struct PathTest {
     pub(crate) value: String,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SortKey {
+    pub(crate) path: String,
+    /// Instead of a path.
+    pub(crate) label: String,
+    pub(crate) descending: bool,
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Expected {
     pub(crate) total: usize,
@@ -50,7 +59,7 @@ pub(crate) struct Question {
     #[serde(default)]
     pub(crate) name_contains: String,
     pub(crate) unindexed: Option<PathTest>,
-    pub(crate) sort: Option<serde_json::Value>,
+    pub(crate) sort: Option<SortKey>,
     #[serde(default = "hundred")]
     pub(crate) limit: usize,
     #[serde(default)]

@@ -6,8 +6,6 @@
 //! python -m bench.peers.data .cache/peers --pods 10000        # prints a folder
 //! VAI_BENCH_DATA=FOLDER cargo bench -p vai-core [-- FILTER]
 //! ```
-//!
-//! What the engine can't be asked yet is named and left out.
 #![expect(clippy::print_stderr, reason = "what is left out is said")]
 
 mod ask;
@@ -21,7 +19,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use vai_core::store::{Mode, Store};
 
-use crate::ask::{ask, missing};
+use crate::ask::ask;
 use crate::data::Data;
 
 type Failure = Box<dyn std::error::Error>;
@@ -106,17 +104,7 @@ fn questions(
     let mut group = criterion.benchmark_group(format!("ask, {name}"));
     group.sample_size(50).measurement_time(Duration::from_secs(2));
     for question in &data.questions {
-        if let Some(what) = missing(question) {
-            eprintln!("left out, the engine has no {what} yet: {}", question.name);
-            continue;
-        }
-        let total = match ask(reader, question, 0) {
-            Ok(answer) => answer.total,
-            Err(error) => {
-                eprintln!("left out, {error}: {}", question.name);
-                continue;
-            }
-        };
+        let total = ask(reader, question, 0)?.total;
         if total != question.expected.total {
             let wanted = question.expected.total;
             return Err(format!("{}: {total} match, not {wanted}", question.name).into());
