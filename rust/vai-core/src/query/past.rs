@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::request::At;
 use super::route::Source;
-use super::rows::Raw;
+use super::rows::{ById, Raw};
 use crate::error::{Error, Result};
 use crate::postings::Moment;
 use crate::store::{ScopeRow, scopes};
@@ -150,7 +150,7 @@ pub(super) fn row_at(
     names: &HashMap<i64, String>,
     with_cells: bool,
 ) -> Result<Option<Raw>> {
-    if let Some(now) = super::rows::row(db, id, names, with_cells)? {
+    if let Some(now) = ById::new(db, names, with_cells)?.row(id)? {
         if now.seq() <= seq {
             return Ok(Some(now));
         }

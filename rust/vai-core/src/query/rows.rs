@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter};
 use serde_json::Value as Json;
 
 use super::Query;
@@ -67,36 +67,48 @@ impl Raw {
     }
 }
 
-/// An object as it stands now.
-pub(super) fn row(
-    db: &Connection,
-    id: u32,
-    names: &HashMap<i64, String>,
-    with_cells: bool,
-) -> Result<Option<Raw>> {
-    let cells = if with_cells { "(SELECT cells FROM cells WHERE object = o.id)" } else { "NULL" };
-    let sql = format!(
-        "SELECT o.id, o.key, o.uid, o.rv, o.seq, o.flags, v.body, {cells}, o.resource
-         FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1"
-    );
-    let mut statement = db.prepare_cached(&sql)?;
-    let found = statement.query_row([id], |row| Ok((Raw::read(row, true)?, row.get(8)?)));
-    Ok(found.optional()?.map(|(row, resource)| row.of(resource, names)))
+/// Reads objects as they stand now, by id.
+pub(super) struct ById<'a> {
+    statement: CachedStatement<'a>,
+    names: &'a HashMap<i64, String>,
+}
+
+impl<'a> ById<'a> {
+    /// `names`: of the resources, by their ids.
+    pub(super) fn new(
+        db: &'a Connection,
+        names: &'a HashMap<i64, String>,
+        with_cells: bool,
+    ) -> Result<Self> {
+        let cells =
+            if with_cells { "(SELECT cells FROM cells WHERE object = o.id)" } else { "NULL" };
+        let sql = format!(
+            "SELECT o.id, o.key, o.uid, o.rv, o.seq, o.flags, v.body, {cells}, o.resource
+             FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1"
+        );
+        Ok(Self { statement: db.prepare_cached(&sql)?, names })
+    }
+
+    pub(super) fn row(&mut self, id: u32) -> Result<Option<Raw>> {
+        let found = self.statement.query_row([id], |row| Ok((Raw::read(row, true)?, row.get(8)?)));
+        Ok(found.optional()?.map(|(row, resource)| row.of(resource, self.names)))
+    }
+}
+
+/// An object as it stands now, which this snapshot must have.
+fn present(db: &Connection, id: u32) -> Result<Raw> {
+    let row = ById::new(db, &HashMap::new(), false)?.row(id)?;
+    row.ok_or_else(|| Error::Internal("a row of this snapshot is missing".into()))
 }
 
 /// Whether the first of two copies is newer.
 pub(super) fn newer(db: &Connection, a: u32, b: u32) -> Result<bool> {
-    let none = HashMap::new();
-    let missing = || Error::Internal("a row of this snapshot is missing".into());
-    let a = row(db, a, &none, false)?.ok_or_else(missing)?;
-    let b = row(db, b, &none, false)?.ok_or_else(missing)?;
-    Ok(a.is_newer_than(&b))
+    Ok(present(db, a)?.is_newer_than(&present(db, b)?))
 }
 
 /// Whether a row as it stands now is newer than one of another time.
 pub(super) fn is_newer(db: &Connection, id: u32, past: &PastRow) -> Result<bool> {
-    let now = row(db, id, &HashMap::new(), false)?;
-    let now = now.ok_or_else(|| Error::Internal("a row of this snapshot is missing".into()))?;
+    let now = present(db, id)?;
     let order = rv::compare(&now.rv, &past.rv).unwrap_or_else(|| now.seq.cmp(&past.seq));
     Ok(order.is_gt())
 }

@@ -16,7 +16,7 @@ use super::order::Order;
 use super::past::{self, Changed};
 use super::plan::{self, Counters, Part};
 use super::request::{At, Request};
-use super::rows::{Found, Raw};
+use super::rows::{ById, Found, Raw};
 use super::scan::{self, PastRow};
 use super::{access, eval};
 use crate::db::live::unix_ms;
@@ -309,9 +309,10 @@ impl<'a> Run<'a> {
         let mut rows = Vec::with_capacity(ids.len());
         let names: HashMap<i64, String> =
             self.parts.iter().map(|part| (part.id, part.info.name())).collect();
+        let mut by_id = ById::new(self.db, &names, self.request.cells)?;
         for id in ids {
             let row = match at {
-                None => super::rows::row(self.db, *id, &names, self.request.cells)?,
+                None => by_id.row(*id)?,
                 Some(seq) => past::row_at(self.db, *id, seq, &names, self.request.cells)?,
             };
             rows.extend(row);
