@@ -12,4 +12,5 @@ mod handles;
 mod histories;
 mod lists;
 mod model;
+mod odd;
 mod secrets;
