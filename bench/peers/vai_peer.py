@@ -2,26 +2,25 @@
 
     python -m bench.peers.vai_peer DATA_FOLDER WORK_FOLDER
 
-A question becomes the arguments of `Cache.list`. An argument that this build of vai does not take
-yet is said in the table, so that the same run shows what is still missing.
+A question becomes the arguments of `Cache.list`; namespaces that somebody may see are `access`.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import vai
 from bench.contenders import Vai as Writing
 from bench.peers.questions import Question
-from bench.peers.serve import Answer, CannotError, Peer, serve
+from bench.peers.serve import Answer, Peer, serve
 
-_PARAMETERS: Final = frozenset(inspect.signature(vai.Cache.list).parameters)
+#: Of each facet all values, as the others count them.
+_ALL_VALUES: Final = 100_000
 
 
 class Vai(Peer):
@@ -63,6 +62,7 @@ class Vai(Peer):
             if page.cursor is None:
                 return
             arguments["cursor"] = page.cursor
+            arguments.pop("offset", None)
 
     def close(self) -> None:
         if self._opened is not None:
@@ -70,9 +70,7 @@ class Vai(Peer):
         if self._writing is not None:
             self._writing.close()
 
-    def _list(self, arguments: dict[str, Any]) -> Any:
-        if missing := [name for name in arguments if name not in _PARAMETERS]:
-            raise CannotError(f"Cache.list takes no {', '.join(missing)} yet")
+    def _list(self, arguments: dict[str, Any]) -> vai.Page:
         return self._reader().list("pods", **arguments)
 
     def _reader(self) -> vai.Cache:
@@ -88,7 +86,7 @@ def _arguments(question: Question) -> dict[str, Any]:
     if question.fields:
         found["field_selector"] = ",".join(f"{one.path}={one.value}" for one in question.fields)
     if question.namespaces is not None:
-        found["namespace"] = question.namespaces
+        found["access"] = [vai.Partition(namespace=name) for name in question.namespaces]
     if where := _where(question):
         found["where"] = where
     if question.sort:
@@ -101,6 +99,7 @@ def _arguments(question: Question) -> dict[str, Any]:
         found["offset"] = question.offsets[0]
     if question.facets:
         found["facets"] = question.facets
+        found["facet_limit"] = _ALL_VALUES
     return found
 
 
@@ -113,9 +112,8 @@ def _where(question: Question) -> str:
     return " and ".join(tests)
 
 
-def _facets(page: Any) -> dict[str, dict[str, int]]:
-    found: Mapping[str, Any] = page.facets
-    return {field: dict(counts) for field, counts in found.items()}
+def _facets(page: vai.Page) -> dict[str, dict[str, int]]:
+    return {field: counts.as_dict() for field, counts in page.facets.items()}
 
 
 def _main() -> None:
