@@ -296,8 +296,7 @@ impl Store {
     }
 
     #[pyo3(signature = (
-        resources, epoch, seq, namespaces=None, label_selector=String::new(),
-        field_selector=String::new(), condition=String::new()
+        resources, epoch, seq, namespaces=None, label_selector="", field_selector="", condition=""
     ))]
     #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn changes(
@@ -307,11 +306,16 @@ impl Store {
         epoch: i64,
         seq: i64,
         namespaces: Option<Vec<String>>,
-        label_selector: String,
-        field_selector: String,
-        condition: String,
+        label_selector: &str,
+        field_selector: &str,
+        condition: &str,
     ) -> PyResult<Changes> {
-        let filter = ChangeFilter { namespaces, label_selector, field_selector, condition };
+        let filter = ChangeFilter {
+            namespaces,
+            label_selector: label_selector.to_owned(),
+            field_selector: field_selector.to_owned(),
+            condition: condition.to_owned(),
+        };
         py.detach(|| self.0.changes_of(resources, &filter, epoch, seq)).py().map(Into::into)
     }
 

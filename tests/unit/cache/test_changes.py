@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import pickle
 import threading
 import time
@@ -113,3 +114,53 @@ def test_changes_may_be_asked_for_before_discovery(tmp_path: Path) -> None:
         threading.Timer(0.2, changes.close).start()
         assert list(changes) == []
         assert made[0].started == 1
+
+
+def test_a_filter_gives_transitions_as_a_server_does(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load([pod("web-0", 7, labels={"app": "web"})])
+    start = cache.position()
+    changes = cache.changes("pods", label_selector="app=web", namespace="shop")
+    feed.event(scope, "ADDED", pod("db-0", 101, labels={"app": "db"}))
+    feed.event(scope, "MODIFIED", pod("web-0", 102, labels={"app": "db"}))
+    feed.event(scope, "ADDED", pod("web-1", 103, "other", labels={"app": "web"}))
+    feed.event(scope, "MODIFIED", pod("db-0", 104, labels={"app": "web"}))
+    left, joined = islice(changes, 2)
+    assert (left.op, left.key, left.object, left.resource_version) == (
+        "delete",
+        "shop/web-0",
+        None,
+        "102",
+    )
+    assert left.old is not None
+    assert left.old.labels == {"app": "web"}
+    assert (joined.op, joined.key, joined.old) == ("add", "shop/db-0", None)
+    assert changes.poll() is None
+    where = cache.changes("pods", start, where="labels[app] = web and metadata.name = db-0")
+    found = where.poll(5)
+    assert found is not None
+    assert found.key == "shop/db-0"
+
+
+def test_filters_that_make_no_sense_are_refused_at_once(feed: Feed, cache: vai.Cache) -> None:
+    feed.load()
+    feed.load(resource=NODES)
+    with pytest.raises(vai.InvalidSelectorError):
+        cache.changes("pods", label_selector="a in")
+    with pytest.raises(vai.InvalidExpressionError):
+        cache.changes("pods", where="phase =")
+    with pytest.raises(vai.UnknownFieldError):
+        cache.changes("pods", where="phaze = 1")
+    with pytest.raises(vai.InvalidRequestError):
+        cache.changes(["pods", "nodes"], namespace="shop")
+
+
+def test_coroutines_filter_too_and_are_not_held_up(feed: Feed, cache: vai.Cache) -> None:
+    scope = feed.load([pod(f"p{number}", 7) for number in range(200)])
+    feed.event(scope, "ADDED", pod("web-1", 103, labels={"app": "web"}))
+
+    async def main() -> None:
+        changes = cache.aio.changes("pods", "beginning", where="labels[app] = web")
+        async with asyncio.timeout(5):
+            assert (await anext(changes)).key == "shop/web-1"
+
+    asyncio.run(main())
