@@ -137,10 +137,11 @@ def test_mistakes_are_told(writer: Writer, run: Run, arguments: tuple[str, ...],
     assert "Traceback" not in result.output
 
 
-def follow(path: Path, *arguments: str, **options: int) -> subprocess.Popen[bytes]:
+def follow(path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "vai", "changes", "pods", "--file", str(path), *arguments],
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},  # type: ignore[call-overload]
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
