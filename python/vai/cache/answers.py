@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from vai.cache.conditions import Fresh, stale
+from vai.cache.conditions import Fresh
 from vai.cache.explain import Explain
 from vai.cache.question import WAIT_S, Question
 from vai.cache.reads import Reads
@@ -28,29 +28,19 @@ def answer(reads: Reads, question: Question) -> Answer:
     """Ask, in this thread; with `on_stale="wait"` it may wait."""
     if question.demand.on_stale == "wait":
         Fresh(reads, question).block(_deadline(question))
-    return _now(reads, question)
+    return reads.ask(question)
 
 
 async def answer_later(reads: Reads, question: Question) -> Answer:
     """The same for a coroutine: waits on its loop, and reads in a worker thread."""
     if question.demand.on_stale == "wait":
         await Fresh(reads, question).wait(_deadline(question))
-    return await asyncio.to_thread(_now, reads, question)
+    return await asyncio.to_thread(reads.ask, question)
 
 
 def _deadline(question: Question) -> Deadline:
     timeout = question.demand.timeout
     return Deadline(WAIT_S if timeout is None else timeout)
-
-
-def _now(reads: Reads, question: Question) -> Answer:
-    demand = question.demand
-    demanding = demand.max_age is not None or demand.min_resource_version is not None
-    if demanding and demand.on_stale == "raise":
-        old = reads.too_old(question)
-        if old is not None:
-            raise stale(question, old)
-    return reads.ask(question)
 
 
 def counted(rows: Rows) -> Counted:

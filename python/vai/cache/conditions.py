@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from vai.cache.query import identity_of
-from vai.cache.question import Question
+from vai.cache.question import Question, stale
 from vai.cache.reads import Reads
 from vai.cache.waits import SLICE_S, Deadline
 from vai.errors import (
@@ -151,18 +151,6 @@ class Fresh(Told[None]):
         if self._why is None:
             return StaleError(f"not looked at yet{waited}")
         return type(self._why)(f"{self._why}{waited}", **self._why.details)
-
-
-def stale(question: Question, freshness: Freshness) -> StaleError:
-    """An answer is older than was asked for."""
-    names = question.names
-    least = question.demand.min_resource_version
-    wanted = "" if least is None else f" than resourceVersion {least}"
-    return StaleError(
-        f"{names}: older{wanted or ' than asked for'}: {freshness}",
-        resource=names,
-        freshness=freshness,
-    )
 
 
 class Until(Condition[Object | None]):

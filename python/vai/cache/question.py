@@ -10,9 +10,9 @@ from typing import Final, Literal, TypedDict
 import msgspec
 
 from vai.cache.query import Namespaces, namespaces_of
-from vai.errors import InvalidRequestError
+from vai.errors import InvalidRequestError, StaleError
 from vai.store import AtPosition, AtTime, Partition, Paths, Request, compare_resource_versions
-from vai.types import Position, Resource
+from vai.types import Freshness, Position, Resource
 
 #: A moment of the past: a position, a time, or so long ago.
 At = Position | datetime | timedelta | None
@@ -100,6 +100,18 @@ class Question(msgspec.Struct, frozen=True):
     def names(self) -> str:
         """`pods, deployments.apps`."""
         return ", ".join(found.name for found in self.resources)
+
+
+def stale(question: Question, freshness: Freshness) -> StaleError:
+    """An answer is older than was asked for."""
+    names = question.names
+    least = question.demand.min_resource_version
+    wanted = "" if least is None else f" than resourceVersion {least}"
+    return StaleError(
+        f"{names}: older{wanted or ' than asked for'}: {freshness}",
+        resource=names,
+        freshness=freshness,
+    )
 
 
 def question(

@@ -11,7 +11,7 @@ import msgspec
 
 from vai.cache.engine import Engine
 from vai.cache.query import Namespaces, answering, covers, identity_of, namespaces_of, settled
-from vai.cache.question import MaxAge, Question, names
+from vai.cache.question import Demand, MaxAge, Question, names, stale
 from vai.cache.views import Snapshot
 from vai.errors import (
     NotKeptError,
@@ -187,23 +187,26 @@ class Reads:
         return list(found.values())
 
     def ask(self, question: Question) -> tuple[Rows, Freshness]:
-        """The rows of one answer, however fresh."""
+        """The rows of one answer; StaleError if that is what to do with an old one."""
         # Taken before the rows, the freshness can only understate how fresh they are.
         before = self.store.scopes()
         with self._translated(question.resources[0]):
             rows = self.store.query(question.request)
-        return rows, self._freshness_of(rows, before)
+        freshness = self._freshness_of(rows, before)
+        if question.demand.on_stale == "raise":
+            used = [status for status in before if status.id in rows.scopes]
+            if _late(question.demand, freshness, used):
+                raise stale(question, freshness)
+        return rows, freshness
 
     def too_old(self, question: Question) -> Freshness | None:
-        """How fresh an answer would be now, if that is not fresh enough."""
-        demand, old = question.demand, list[Freshness]()
+        """How fresh an answer would be now, if that is not fresh enough to end a wait."""
+        old = list[Freshness]()
         spaces = question.request.namespaces
         for resource in question.resources:
             statuses = self.answering(resource, spaces if resource.namespaced else None)
             freshness = Freshness.worst(status.freshness for status in statuses)
-            late = demand.max_age is not None and freshness.older_than(demand.max_age)
-            late = late or (demand.on_stale == "wait" and not freshness.complete)
-            if late or not all(_reached(one, demand.min_resource_version) for one in statuses):
+            if not freshness.complete or _late(question.demand, freshness, statuses):
                 old.append(freshness)
         return Freshness.worst(old) if old else None
 
@@ -277,6 +280,13 @@ def _unsettled(target: Target, statuses: Sequence[ScopeStatus], *, everything: b
     if any(settled(status, everything=everything) for status in found):
         return None
     return str(found[0].freshness) if found else ""
+
+
+def _late(demand: Demand, freshness: Freshness, statuses: Iterable[ScopeStatus]) -> bool:
+    """Whether an answer is older than what is demanded."""
+    if demand.max_age is not None and freshness.older_than(demand.max_age):
+        return True
+    return not all(_reached(status, demand.min_resource_version) for status in statuses)
 
 
 def _reached(status: ScopeStatus, least: str | None) -> bool:

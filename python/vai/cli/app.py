@@ -84,6 +84,7 @@ def cli() -> None:
     Examples:
       vai sync --file prod.db --resources pods,deployments.apps     # in one terminal
       vai get pods -A --file prod.db                                # in another
+      vai get pods -A -w 'phase = Running and restarts > 3' --sort -age --file prod.db
       vai get deploy/web -n shop -o yaml --file prod.db             # also when the server is gone
       vai status --file prod.db
       vai demo                                                      # needs no cluster

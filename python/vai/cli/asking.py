@@ -124,16 +124,28 @@ _OPTIONS = (
         metavar="FIELD",
         multiple=True,
         shell_complete=complete_field,
-        help="Print a line per combination of values, with --sum, --min and --max of fields.",
+        help="Print a line per combination of values.",
     ),
     click.option(
-        "--sum", metavar="FIELD", multiple=True, shell_complete=complete_field, hidden=True
+        "--sum",
+        metavar="FIELD",
+        multiple=True,
+        shell_complete=complete_field,
+        help="With --group-by: a column with the sum of a field.",
     ),
     click.option(
-        "--min", metavar="FIELD", multiple=True, shell_complete=complete_field, hidden=True
+        "--min",
+        metavar="FIELD",
+        multiple=True,
+        shell_complete=complete_field,
+        help="With --group-by: a column with its least value.",
     ),
     click.option(
-        "--max", metavar="FIELD", multiple=True, shell_complete=complete_field, hidden=True
+        "--max",
+        metavar="FIELD",
+        multiple=True,
+        shell_complete=complete_field,
+        help="With --group-by: a column with its greatest value.",
     ),
     click.option("--explain", is_flag=True, help="Print how the query is answered, and how fast."),
 )
