@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import vai
 from tests.unit.cache.feed import PODS, Feed, cache_of, pod
 from vai.cache.fieldfile import read_fields
-from vai.types import Field, FieldAsk
+from vai.types import Field, FieldAsk, FieldType
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
@@ -132,6 +134,15 @@ bare = "bool"
             place=f'{certificates} ".status.notAfter"',
         ),
     )
+
+
+def test_the_file_of_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "fields.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "fields.toml").write_text(block)
+    assert len(read_fields(tmp_path / "fields.toml")) == 5
+    for name in get_args(FieldType):
+        assert f"| `{name}` |" in text
 
 
 @pytest.mark.parametrize(
