@@ -122,10 +122,16 @@ pub(super) fn sync(db: &Connection, resource: i64, info: &Resource) -> Result<bo
     let mut before: HashMap<String, Recorded> =
         recorded(db, resource)?.into_iter().map(|field| (field.name.clone(), field)).collect();
     let mut edition = Edition { db, resource, number: None };
+    let mut renamed = false;
     for definition in &wanted {
         let text = text_of(definition)?;
         match before.remove(&definition.name) {
             Some(old) if old.definition == text => continue,
+            Some(old) if parse(&old.definition).is_ok_and(|old| same_values(&old, definition)) => {
+                renamed = true;
+                rewrite(db, old.id, definition, &text)?;
+                continue;
+            }
             Some(old) => edition.drop_field(old.id)?,
             None => {}
         }
@@ -133,7 +139,26 @@ pub(super) fn sync(db: &Connection, resource: i64, info: &Resource) -> Result<bo
     }
     let gone = before.into_values().filter(|field| !field.is_users);
     gone.into_iter().try_for_each(|field| edition.drop_field(field.id))?;
-    Ok(edition.number.is_some())
+    Ok(renamed || edition.number.is_some())
+}
+
+/// Whether both take the same values of every object: then only names or the source differ.
+fn same_values(one: &FieldDef, other: &FieldDef) -> bool {
+    let values = |def: &FieldDef| FieldDef {
+        name: String::new(),
+        aliases: Vec::new(),
+        selector_names: Vec::new(),
+        source: Source::BuiltIn,
+        ..def.clone()
+    };
+    values(one) == values(other)
+}
+
+/// Replaces a definition by one of the same values; the rows stand.
+fn rewrite(db: &Connection, id: i64, definition: &FieldDef, text: &str) -> Result<()> {
+    db.prepare_cached("UPDATE field SET source = ?2, definition = ?3 WHERE id = ?1")?
+        .execute(params![id, source_name(definition.source), text])?;
+    raise_catalogue(db)
 }
 
 /// The same for every resource of which something is kept.

@@ -289,9 +289,20 @@ fn a_definition_that_changes_is_indexed_anew_without_a_list() {
         [("status.phase", "text", String::new()), ("metadata.labels.tier", "int", "tier".into())]
     );
 
-    // Also one that changed while nobody wrote the file.
+    // The same again, and names alone: there is nothing to build.
+    let names = |store: &Store| {
+        let fields = store.fields(Some("widgets.example.com")).unwrap();
+        fields.into_iter().map(|field| (field.name, field.aliases)).collect::<Vec<_>>()
+    };
+    let before = names(&store);
     store.put_resources(vec![widgets(&[".status.phase"], &columns)]).unwrap();
-    assert!(!store.pause_builds(false).unwrap(), "nothing changed");
+    assert!(!store.pause_builds(true).unwrap());
+    assert_eq!(names(&store), before);
+    let columns = [("Level", "integer", ".metadata.labels.tier")];
+    store.put_resources(vec![widgets(&[".status.phase"], &columns)]).unwrap();
+    assert!(!store.pause_builds(true).unwrap(), "nothing but a name changed");
+    assert!(names(&store).contains(&("metadata.labels.tier".into(), vec!["level".into()])));
+    assert_sound(&store);
 }
 
 #[test]
