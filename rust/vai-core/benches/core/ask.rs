@@ -14,27 +14,42 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// A page of a question; `number` picks one of several offsets and keys.
-pub(crate) fn ask(store: &Store, question: &Question, number: usize) -> Result<Answer, Failure> {
-    let key = question.gets.get(number % question.gets.len().max(1));
-    if let Some((namespace, name)) = key.and_then(|key| key.split_once('/')) {
-        let found = store.get("pods", Some(namespace), name)?;
-        let total = usize::from(found.is_some());
-        let body = found.map(|row| row.body()).transpose()?.unwrap_or_default();
-        return Ok(Answer { total, body });
-    }
-    let mut request = request(question, number)?;
-    for _ in 1..question.walk {
-        let rows = store.query(&request)?;
-        rows.list_json("PodList", "v1", "")?;
-        rows.cursor().unwrap_or_default().clone_into(&mut request.cursor);
-    }
-    let rows = store.query(&request)?;
-    Ok(Answer { total: rows.total(), body: rows.list_json("PodList", "v1", "")? })
+/// A question as it crosses from Python: JSON, one document for each of its offsets.
+pub(crate) struct Asked<'a> {
+    question: &'a Question,
+    documents: Vec<Vec<u8>>,
 }
 
-/// As JSON, the form in which queries cross from Python.
-fn request(question: &Question, number: usize) -> Result<Request, Failure> {
+impl<'a> Asked<'a> {
+    pub(crate) fn new(question: &'a Question) -> Self {
+        let offsets: &[usize] =
+            if question.offsets.is_empty() { &[0] } else { question.offsets.as_slice() };
+        let documents = offsets.iter().map(|offset| document(question, *offset)).collect();
+        Self { question, documents }
+    }
+
+    /// A page; `number` picks one of several offsets and keys.
+    pub(crate) fn ask(&self, store: &Store, number: usize) -> Result<Answer, Failure> {
+        let keys = &self.question.gets;
+        let key = keys.get(number % keys.len().max(1));
+        if let Some((namespace, name)) = key.and_then(|key| key.split_once('/')) {
+            let found = store.get("pods", Some(namespace), name)?;
+            let total = usize::from(found.is_some());
+            let body = found.map(|row| row.body()).transpose()?.unwrap_or_default();
+            return Ok(Answer { total, body });
+        }
+        let mut request = Request::parse(&self.documents[number % self.documents.len()])?;
+        for _ in 1..self.question.walk {
+            let rows = store.query(&request)?;
+            rows.list_json("PodList", "v1", "")?;
+            rows.cursor().unwrap_or_default().clone_into(&mut request.cursor);
+        }
+        let rows = store.query(&request)?;
+        Ok(Answer { total: rows.total(), body: rows.list_json("PodList", "v1", "")? })
+    }
+}
+
+fn document(question: &Question, offset: usize) -> Vec<u8> {
     let labels: Vec<String> = question.labels.iter().map(requirement).collect();
     let fields: Vec<String> =
         question.fields.iter().map(|test| format!("{}={}", test.path, test.value)).collect();
@@ -46,18 +61,22 @@ fn request(question: &Question, number: usize) -> Result<Request, Failure> {
         condition.push(format!(".{} = {}", test.path, json!(test.value)));
     }
     let sort: Vec<String> = question.sort.iter().map(sort_key).collect();
+    let access = question
+        .namespaces
+        .as_ref()
+        .map(|names| names.iter().map(|name| json!({"namespace": name})).collect::<Vec<_>>());
     let document = json!({
         "resources": ["pods"],
-        "namespaces": question.namespaces,
+        "access": access,
         "label_selector": labels.join(","),
         "field_selector": fields.join(","),
         "where": condition.join(" and "),
         "sort": sort,
         "limit": question.limit,
-        "offset": question.offsets.get(number % question.offsets.len().max(1)).unwrap_or(&0),
+        "offset": offset,
         "facets": question.facets,
     });
-    Ok(Request::parse(document.to_string().as_bytes())?)
+    document.to_string().into_bytes()
 }
 
 fn requirement(test: &LabelTest) -> String {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput};
 use vai_core::store::{Mode, Store};
 
-use crate::ask::ask;
+use crate::ask::Asked;
 use crate::data::Data;
 
 type Failure = Box<dyn std::error::Error>;
@@ -104,7 +104,8 @@ fn questions(
     let mut group = criterion.benchmark_group(format!("ask, {name}"));
     group.sample_size(50).measurement_time(Duration::from_secs(2));
     for question in &data.questions {
-        let total = ask(reader, question, 0)?.total;
+        let asked = Asked::new(question);
+        let total = asked.ask(reader, 0)?.total;
         if total != question.expected.total {
             let wanted = question.expected.total;
             return Err(format!("{}: {total} match, not {wanted}", question.name).into());
@@ -118,7 +119,7 @@ fn questions(
                 timed(times, || {
                     number += 1;
                     let started = Instant::now();
-                    let answer = ask(reader, question, number)?;
+                    let answer = asked.ask(reader, number)?;
                     std::hint::black_box(&answer.body);
                     Ok(since(started) / u32::try_from(question.walk.max(1))?)
                 })
@@ -141,12 +142,13 @@ fn openings(
     for wanted in ["no filter", "label = (33 %)"] {
         let question = data.questions.iter().find(|question| question.name == wanted);
         let question = question.ok_or_else(|| format!("no question is called {wanted}"))?;
+        let asked = Asked::new(question);
         group.bench_function(wanted, |bencher| {
             bencher.iter_custom(|times| {
                 timed(times, || {
                     let started = Instant::now();
                     let reader = Store::open(path, Mode::Reader, store::options())?;
-                    ask(&reader, question, 0)?;
+                    asked.ask(&reader, 0)?;
                     let taken = since(started);
                     reader.close();
                     Ok(taken)
@@ -168,7 +170,7 @@ fn side_by_side(
     const PAGES: usize = 40;
     let mut group = criterion.benchmark_group(format!("readers, {name}"));
     group.sample_size(10).throughput(Throughput::Elements(PAGES as u64));
-    let question = data.questions.first().ok_or("there are no questions")?;
+    let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
     for threads in [1, 4] {
         group.bench_function(format!("{threads} threads"), |bencher| {
             bencher.iter_custom(|times| {
@@ -185,7 +187,7 @@ fn side_by_side(
                                     })
                                     .is_ok()
                                 {
-                                    if ask(reader, question, 0).is_err() {
+                                    if asked.ask(reader, 0).is_err() {
                                         failed.fetch_add(1, Ordering::Relaxed);
                                     }
                                 }
