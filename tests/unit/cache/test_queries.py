@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import vai
-from tests.unit.cache.feed import NODES, Feed, cache_of, pod
+from tests.unit.cache.feed import DEPLOYMENTS, NODES, Feed, cache_of, pod
 from vai.cache.question import moment, projection
 from vai.store import AtPosition, AtTime, Paths
 
@@ -96,6 +96,11 @@ pytestmark = pytest.mark.usefixtures("scope")
         ("nodeName = node-3", lambda one: one["spec"].get("nodeName") == "node-3"),
         ("not exists nodeName", lambda one: "nodeName" not in one["spec"]),
         ("ip in 10.0.1.0/24", lambda one: one["status"]["podIP"].startswith("10.0.1.")),
+        (".status.containerStatuses[*].restartCount > 3", lambda one: restarts(one) > 3),
+        (
+            "all(.status.containerStatuses[*].restartCount) in (1, 5)",
+            lambda one: restarts(one) in {1, 5},
+        ),
         (
             ".spec.containers[*].image = i1",
             lambda one: one["spec"]["containers"][0]["image"] == "i1",
@@ -233,6 +238,18 @@ def test_groups_count_and_sum_and_bound(cache: vai.Cache) -> None:
 
 
 # --- several resources, projections
+
+
+def test_several_resources_share_filter_and_order(feed: Feed, cache: vai.Cache) -> None:
+    deployment = pod("p0005", 9, "dev", labels={"app": "a1"}) | {
+        "kind": "Deployment", "apiVersion": "apps/v1",
+    }  # fmt: skip
+    feed.load([deployment], DEPLOYMENTS)
+    page = cache.list(["pods", "deploy"], where="labels[app] = a1", sort="name", limit=4)
+    assert page.keys == ["dev/p0005", "shop/p001", "team-a/p005", "dev/p009"]
+    assert page.total == 31
+    with pytest.raises(vai.UnknownFieldError):
+        cache.count(["pods", "deploy"], where="restarts > 3")
 
 
 def test_several_resources_are_one_list(feed: Feed, cache: vai.Cache) -> None:
