@@ -47,6 +47,8 @@ pub(super) struct Run<'a> {
 /// What matches in one resource.
 struct Matching {
     rows: RoaringBitmap,
+    /// Rows of which only bodies tell.
+    open: RoaringBitmap,
     past: Vec<PastRow>,
 }
 
@@ -113,16 +115,25 @@ impl<'a> Run<'a> {
             self.explain.note("list at hand", list.len(), None);
             return self.page_of(&list, cursor.seq, place).map(Some);
         }
-        let Some(held) = self.hold(patient)? else { return Ok(None) };
-        let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
+        let Some(mut held) = self.hold(patient)? else { return Ok(None) };
         let changed = match self.then {
             Some(then) if then < self.now.seq => self.changes_since(then)?,
             _ => self.parts.iter().map(|_| Changed::new()).collect(),
         };
-        let mut matching = Vec::with_capacity(indexes.len());
-        for (at, index) in indexes.iter().enumerate() {
+        let mut matching = Vec::with_capacity(held.len());
+        for (at, index) in held.iter().enumerate() {
             matching.push(self.matching(at, index, &changed[at])?);
         }
+        if matching.iter().any(|found| !found.open.is_empty()) {
+            // Others must not wait for bodies: whoever has gone on meanwhile leaves us an index of
+            // our own.
+            drop(held);
+            for (at, found) in matching.iter_mut().enumerate() {
+                self.decide(at, found)?;
+            }
+            held = self.hold(false)?.unwrap_or_default();
+        }
+        let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
         let total = matching.iter().map(|found| len(&found.rows) + found.past.len()).sum();
         let counted = self.count(&indexes, &matching)?;
         let started = Instant::now();
@@ -215,14 +226,21 @@ impl<'a> Run<'a> {
         }
         let found = eval::evaluate(&part.expr, index, &all);
         let open = found.open();
-        let mut rows = found.sure;
-        self.explain.note("matched in indexes", len(&rows), Some(started));
-        if !open.is_empty() {
-            let started = Instant::now();
-            rows |= scan::matching(self.db, self.inner, part, &open, self.deadline)?;
-            self.explain.scanned(part, len(&open), started);
+        self.explain.note("matched in indexes", len(&found.sure), Some(started));
+        Ok(Matching { rows: found.sure, open, past: earlier })
+    }
+
+    /// Reads the bodies that decide.
+    fn decide(&mut self, at: usize, found: &mut Matching) -> Result<()> {
+        let open = std::mem::take(&mut found.open);
+        if open.is_empty() {
+            return Ok(());
         }
-        Ok(Matching { rows, past: earlier })
+        let part = &self.parts[at];
+        let started = Instant::now();
+        found.rows |= scan::matching(self.db, self.inner, part, &open, self.deadline)?;
+        self.explain.scanned(part, len(&open), started);
+        Ok(())
     }
 
     /// Ids in order; of one resource without an order of all of them.

@@ -13,4 +13,5 @@ mod histories;
 mod lists;
 mod model;
 mod odd;
+mod queries;
 mod secrets;

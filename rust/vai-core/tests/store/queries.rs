@@ -1,0 +1,194 @@
+//! Queries while the file changes, and questions that make no sense.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use vai_core::Error;
+use vai_core::query::{At, Partition, Request};
+use vai_core::store::Store;
+
+use crate::bytes::{Pod, event};
+use crate::file::{load, options, reader, spec, writer};
+
+const PODS: u64 = 300;
+
+fn pod(number: u64, rv: u64) -> Pod {
+    let namespace = ["a", "b", "c"][usize::try_from(number % 3).unwrap()];
+    let mut pod = Pod::new(&format!("{namespace}/p{number:03}"), &format!("u{number}"), rv)
+        .label("turn", &(rv % 5).to_string());
+    pod.node = Some(format!("n{}", rv % 7));
+    pod
+}
+
+fn filled() -> (tempfile::TempDir, Store, i64) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
+    let pods: Vec<Pod> = (0..PODS).map(|number| pod(number, number + 1)).collect();
+    load(&store, scope, &pods, PODS);
+    (folder, store, scope)
+}
+
+fn pods() -> Request {
+    Request { resources: vec!["pods".into()], ..Request::default() }
+}
+
+/// Whether an answer is one moment: its rows have what was asked for, and all adds up.
+fn check_one_moment(store: &Store, round: u64) {
+    let turn = (round % 5).to_string();
+    let request = Request {
+        label_selector: format!("turn={turn}"),
+        sort: vec!["-nodeName".into()],
+        facets: vec!["nodeName".into(), "labels[turn]".into()],
+        ..pods()
+    };
+    let rows = store.query(&request).unwrap();
+    let mut nodes = Vec::new();
+    for index in 0..rows.len() {
+        let body: serde_json::Value =
+            serde_json::from_slice(&rows.row(index).unwrap().body().unwrap()).unwrap();
+        assert_eq!(body["metadata"]["labels"]["turn"], turn.as_str());
+        nodes.push(body["spec"]["nodeName"].as_str().unwrap().to_owned());
+    }
+    assert!(nodes.is_sorted_by(|a, b| a >= b), "{nodes:?}");
+    let facets = &rows.counted()["facets"];
+    let counts = |name: &str| -> u64 {
+        let values = facets[name]["values"].as_array().unwrap();
+        values.iter().map(|value| value["count"].as_u64().unwrap()).sum()
+    };
+    let total = rows.total() as u64;
+    assert_eq!(
+        (rows.len() as u64, counts("nodeName"), counts("labels[turn]")),
+        (total, total, total)
+    );
+}
+
+#[test]
+fn every_answer_is_one_moment_while_the_writer_writes() {
+    let (folder, store, scope) = filled();
+    let other = reader(&folder.path().join("x.db"));
+    let (first, then) = (store.position().unwrap(), store.query(&pods()).unwrap());
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let (ended, store) = (&ended, &store);
+        for (number, reading) in [store, store, &other].into_iter().enumerate() {
+            threads.spawn(move || {
+                let mut round = number as u64;
+                while !ended.load(Ordering::Relaxed) {
+                    check_one_moment(reading, round);
+                    round += 1;
+                }
+            });
+        }
+        threads.spawn(|| {
+            // What was there at first stays what was there at first.
+            let at = Some(At::Position { epoch: first.0, seq: first.1 });
+            let keys: Vec<&str> = then.keys().collect();
+            while !ended.load(Ordering::Relaxed) {
+                let past = other.query(&Request { at, ..pods() }).unwrap();
+                assert_eq!(past.keys().collect::<Vec<_>>(), keys);
+                assert_eq!(
+                    past.row(7).unwrap().body().unwrap(),
+                    then.row(7).unwrap().body().unwrap()
+                );
+            }
+        });
+        let mut watching = store.begin_watch(scope, false).unwrap();
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut rv = PODS;
+        while Instant::now() < until {
+            let mut frames = Vec::new();
+            for _ in 0..20 {
+                rv += 1;
+                let number = rv * 7 % PODS;
+                let kind = if rv.is_multiple_of(11) { "DELETED" } else { "MODIFIED" };
+                frames.extend(event(kind, &pod(number, rv)));
+            }
+            watching.push(&frames).unwrap();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        store.flush().unwrap();
+        ended.store(true, Ordering::Relaxed);
+    });
+    assert!(store.position().unwrap().1 > first.1 + 100, "the writer wrote");
+}
+
+#[test]
+fn a_walk_by_cursor_shows_the_moment_of_its_first_page() {
+    let (folder, store, scope) = filled();
+    let path = folder.path().join("x.db");
+    let request = Request { limit: 40, sort: vec!["-labels[turn]".into()], ..pods() };
+    let whole = store.query(&Request { limit: 0, ..request.clone() }).unwrap();
+    let wanted: Vec<Vec<u8>> =
+        (0..whole.len()).map(|index| whole.row(index).unwrap().body().unwrap()).collect();
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    let mut found = Vec::new();
+    let mut page = store.query(&request).unwrap();
+    let mut rv = 1000;
+    loop {
+        found.extend((0..page.len()).map(|index| page.row(index).unwrap().body().unwrap()));
+        let Some(cursor) = page.cursor() else { break };
+        for number in 0..20 {
+            rv += 1;
+            let kind = if number % 4 == 0 { "DELETED" } else { "MODIFIED" };
+            watching.push(&event(kind, &pod(rv * 13 % PODS, rv))).unwrap();
+        }
+        store.flush().unwrap();
+        // Another process knows nothing but the token.
+        let other = reader(&path);
+        page = other.query(&Request { cursor: cursor.into(), ..request.clone() }).unwrap();
+        assert_eq!(page.total(), wanted.len());
+    }
+    assert!(found == wanted, "{} of {} rows", found.len(), wanted.len());
+}
+
+#[test]
+fn what_may_not_be_seen_is_not_counted() {
+    let (_folder, store, _) = filled();
+    let access = vec![
+        Partition { namespace: Some("a".into()), names: None },
+        Partition {
+            namespace: Some("b".into()),
+            names: Some(vec!["p001".into(), "nobody".into()]),
+        },
+    ];
+    let request =
+        Request { access: Some(access), facets: vec!["metadata.namespace".into()], ..pods() };
+    let rows = store.query(&request).unwrap();
+    assert_eq!(rows.total() as u64, PODS / 3 + 1);
+    let values = &rows.counted()["facets"]["metadata.namespace"]["values"];
+    assert_eq!(
+        *values,
+        serde_json::json!([{"value": "a", "count": 100}, {"value": "b", "count": 1}])
+    );
+    let none = Request { access: Some(Vec::new()), ..pods() };
+    assert_eq!(store.query(&none).unwrap().total(), 0);
+}
+
+#[test]
+fn questions_that_make_no_sense_are_refused_with_the_remedy() {
+    let (_folder, store, _) = filled();
+    let fails = |request: Request, words: &str| {
+        let error = store.query(&request).err().map(|error| error.to_string());
+        assert!(error.as_ref().is_some_and(|text| text.contains(words)), "{words}: {error:?}");
+    };
+    let sorted = |key: &str| Request { sort: vec![key.into()], ..pods() };
+    fails(Request::default(), "at least one resource");
+    fails(Request { resources: vec!["pods".into(), "pods".into()], ..Request::default() }, "twice");
+    fails(Request { condition: "phase >".into(), ..pods() }, "expected");
+    fails(Request { condition: "nonsense = 1".into(), ..pods() }, "no field 'nonsense'");
+    fails(sorted("-nonsense"), "no field 'nonsense'");
+    fails(sorted(".spec.nowhere"), "not indexed");
+    fails(Request { sort: vec!["name".into(); 9], ..pods() }, "at most 8");
+    fails(Request { cursor: "abc".into(), ..pods() }, "cursor");
+    fails(Request { cursor: "00".into(), offset: 1, ..pods() }, "not both");
+    fails(Request { facets: vec!["nodeName".into(); 65], ..pods() }, "at most 64");
+    fails(Request { at: Some(At::Position { epoch: 9, seq: 1 }), ..pods() }, "not of this file");
+    assert!(matches!(Request::parse(b"{\"resources\":[],\"wat\":1}"), Err(Error::Invalid(_))));
+    let group = vai_core::query::Group {
+        by: vec!["nodeName".into()],
+        sum: vec!["phase".into()],
+        ..vai_core::query::Group::default()
+    };
+    fails(Request { group: Some(group), ..pods() }, "can't add up phase");
+}
