@@ -462,9 +462,9 @@ class Store:
         epoch: int,
         seq: int,
         namespaces: list[str] | None = None,
-        label_selector: str = ...,
-        field_selector: str = ...,
-        condition: str = ...,
+        label_selector: str = "",
+        field_selector: str = "",
+        condition: str = "",
     ) -> Changes:
         """History after that position, of objects that pass; see `Cache.changes`.
 
