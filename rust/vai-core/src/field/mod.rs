@@ -241,11 +241,20 @@ impl FieldSet {
         Self::new(catalogue::fields(group, kind))
     }
 
-    /// The fields of a custom resource whose definition makes these paths selectable.
+    /// The fields of a kind, and those that its definition, if it is a custom resource, makes
+    /// selectable by these paths.
     #[must_use]
-    pub fn from_selectable<P: AsRef<str>>(paths: &[P]) -> Self {
-        let selectable = paths.iter().filter_map(|path| FieldDef::selectable(path.as_ref()));
-        Self::new(selectable.chain(catalogue::of_every_kind()))
+    pub fn for_resource<P: AsRef<str>>(group: &str, kind: &str, selectable: &[P]) -> Self {
+        let mut catalogue = catalogue::fields(group, kind);
+        let mut selectable: Vec<FieldDef> =
+            selectable.iter().filter_map(|path| FieldDef::selectable(path.as_ref())).collect();
+        for field in &mut selectable {
+            // One field for both, which keeps what the server compares with, under all names.
+            if let Some(at) = catalogue.iter().position(|known| known.name == field.name) {
+                field.aliases = catalogue.remove(at).aliases;
+            }
+        }
+        Self::new(selectable.into_iter().chain(catalogue))
     }
 
     /// The number of fields.

@@ -187,7 +187,8 @@ fn an_events_source_is_its_component_or_else_its_controller() {
 
 #[test]
 fn custom_resources_have_what_their_definition_declares() {
-    let set = FieldSet::from_selectable(&[".spec.color", "spec.size", ".spec.on", ".spec.color"]);
+    let paths = [".spec.color", "spec.size", ".spec.on", ".spec.color"];
+    let set = FieldSet::for_resource("example.com", "Widget", &paths);
     assert_eq!(set.selector_labels().collect::<Vec<_>>(), ["spec.color", "spec.size", "spec.on"]);
     let names = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect::<Vec<_>>()
@@ -207,6 +208,19 @@ fn custom_resources_have_what_their_definition_declares() {
     ] {
         assert_eq!(values(&set, json), names(want), "{json}");
     }
+}
+
+#[test]
+fn a_known_custom_resource_has_its_catalogue_too() {
+    let set = FieldSet::for_resource("cluster.x-k8s.io", "Machine", &[".spec.clusterName"]);
+    let field = set.def(set.index_of("cluster").unwrap()).unwrap();
+    assert_eq!(field.name, "spec.clusterName");
+    assert_eq!((field.source, field.ty), (Source::Crd, Type::Text));
+    assert_eq!(set.selectable("spec.clusterName"), set.index_of("cluster"));
+    let none: [&str; 0] = [];
+    let gateway = FieldSet::for_resource("gateway.networking.k8s.io", "Gateway", &none);
+    assert!(gateway.index_of("class").is_some());
+    assert_eq!(gateway.selector_labels().count(), 0);
 }
 
 #[test]

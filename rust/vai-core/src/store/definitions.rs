@@ -510,11 +510,7 @@ pub fn user_field(path: &str, ty: &str, many: Option<bool>) -> Result<FieldDef> 
 
 /// What the catalogue and the resource's definition say, each name once.
 fn wanted(info: &Resource) -> Vec<FieldDef> {
-    let is_crd = !info.selectable_fields.is_empty() || !info.printer_columns.is_empty();
-    if !is_crd {
-        return FieldSet::for_kind(&info.group, &info.kind).defs().to_vec();
-    }
-    let mut fields = FieldSet::from_selectable(&info.selectable_fields).defs().to_vec();
+    let mut fields = info.fields().defs().to_vec();
     for column in &info.printer_columns {
         if let Some(field) = of_column(column, &fields) {
             fields.push(field);

@@ -97,14 +97,10 @@ impl Resource {
         }
     }
 
-    /// Built-in fields, or those that the CRD declares selectable.
+    /// The fields of its kind, and those that its CRD declares selectable.
     #[must_use]
     pub fn fields(&self) -> FieldSet {
-        if self.selectable_fields.is_empty() {
-            FieldSet::for_kind(&self.group, &self.kind)
-        } else {
-            FieldSet::from_selectable(&self.selectable_fields)
-        }
+        FieldSet::for_resource(&self.group, &self.kind, &self.selectable_fields)
     }
 }
 
