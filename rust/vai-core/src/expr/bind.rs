@@ -1,7 +1,6 @@
 //! From words to meaning: names become fields, literals values of their types.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::ops::Bound;
 
 use ipnet::IpNet;
@@ -296,11 +295,13 @@ fn guessed(compare: &Compare, path: &Path) -> Type {
     let all = |ty: Type| compare.values.iter().all(|value| Value::parse(ty, &value.text).is_ok());
     match compare.operator {
         Operator::Within => return Type::Ip,
+        // Networks, in quotes texts like all others.
         Operator::In
-            if compare
-                .values
-                .iter()
-                .any(|value| network(&value.text).is_some_and(|(_, net)| net)) =>
+            if compare.values.iter().any(|value| value.text.contains('/'))
+                && compare
+                    .values
+                    .iter()
+                    .all(|value| !value.quoted && network(&value.text).is_some()) =>
         {
             return Type::Ip;
         }
@@ -321,14 +322,14 @@ fn guessed(compare: &Compare, path: &Path) -> Type {
     guesses.iter().copied().find(|ty| all(*ty)).unwrap_or(Type::Text)
 }
 
-/// A network, or an address as the network that holds it alone; whether it was a network.
-fn network(text: &str) -> Option<(IpNet, bool)> {
+/// A network, or an address as the network that holds it alone.
+fn network(text: &str) -> Option<IpNet> {
     if let Ok(network) = text.parse::<IpNet>() {
-        return Some((network.trunc(), true));
+        return Some(network.trunc());
     }
     match Value::parse(Type::Ip, text) {
-        Ok(Value::Ip(ip)) => Some((IpNet::from(ip.address()), false)),
-        _ => text.parse::<IpAddr>().ok().map(|address| (IpNet::from(address), false)),
+        Ok(Value::Ip(ip)) => Some(IpNet::from(ip.address())),
+        _ => None,
     }
 }
 
@@ -446,7 +447,7 @@ impl Literals<'_> {
         }
         let mut networks = BTreeSet::new();
         for literal in &self.compare.values {
-            let Some((network, _)) = network(&literal.text) else {
+            let Some(network) = network(&literal.text) else {
                 let reason =
                     format!("'{}' is neither a network nor an address", shortened(&literal.text));
                 return Err(mismatch(

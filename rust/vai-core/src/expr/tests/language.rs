@@ -98,6 +98,9 @@ fn names_and_literals_have_one_canonical_form() {
             "ip notin (10.1.2.3/8, fd00::/8, 1.1.1.1)",
             "status.podIPs[*].ip !within (1.1.1.1/32, 10.0.0.0/8, fd00::/8)",
         ),
+        (".a in (10.0.0.0/8, ::1)", "ip(.a) within (10.0.0.0/8, ::1/128)"),
+        (".a in ('10.0.0.0/8')", ".a = \"10.0.0.0/8\""),
+        (".a in (10.0.0.0/8, b)", ".a in (\"10.0.0.0/8\", \"b\")"),
         ("ip = 10.0.0.1", "status.podIPs[*].ip = 10.0.0.1"),
         ("restarts > 2.5", "restarts > 2"),
         ("restarts < 2.5", "restarts <= 2"),
@@ -266,4 +269,26 @@ fn sort_keys_are_fields_with_a_direction() {
         assert_eq!(at, position, "{text}: {message}");
     }
     assert!(SortKey::parse_all(&["phas"], &Pods).is_err());
+}
+
+#[test]
+fn the_documentation_s_examples_are_understood() {
+    let page = include_str!("../../../../../docs/expressions.md");
+    let mut block = "";
+    let mut lines = 0;
+    for line in page.lines() {
+        match line.strip_prefix("```") {
+            Some(kind) => block = kind,
+            None if block == "expression" => {
+                bound(line);
+                lines += 1;
+            }
+            None if block == "sort" => {
+                SortKey::parse_all(&[line], &Pods).unwrap();
+                lines += 1;
+            }
+            None => {}
+        }
+    }
+    assert_eq!(lines, 16, "blocks are found");
 }
