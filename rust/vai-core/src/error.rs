@@ -81,6 +81,9 @@ pub enum Error {
         "the query passed its deadline of {0:.1} s and was interrupted; narrow it or raise query_timeout_s"
     )]
     QueryTimeout(f64),
+    /// Whoever asked no longer wants to know.
+    #[error("interrupted")]
+    Interrupted,
     /// Another handle writes the file.
     #[error("{message}")]
     WriterRunning {

@@ -78,6 +78,7 @@ fn parts(error: Error) -> Parts {
             ("ExpiredError", vec![("oldest_seq", number(oldest_seq))])
         }
         Error::QueryTimeout(_) => plain("QueryTimeoutError"),
+        Error::Interrupted => plain("VaiError"),
         Error::WriterRunning { pid, .. } => {
             ("WriterRunningError", vec![("pid", Detail::Number(pid.map(i64::from)))])
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -288,7 +289,22 @@ impl Store {
     }
 
     fn query(&self, py: Python<'_>, request: &[u8]) -> PyResult<Rows> {
-        py.detach(|| self.0.query(&Request::parse(request)?)).py().map(Into::into)
+        // Python runs its signal handlers when it is asked: Ctrl-C raises here, not at the end.
+        let raised = Mutex::new(None);
+        let go_on = || {
+            Python::attach(|py| py.check_signals()).map_or_else(
+                |error| {
+                    *raised.lock() = Some(error);
+                    false
+                },
+                |()| true,
+            )
+        };
+        let found = py.detach(|| self.0.query_while(&Request::parse(request)?, &go_on));
+        match raised.into_inner() {
+            Some(error) => Err(error),
+            None => found.py().map(Into::into),
+        }
     }
 
     fn position(&self, py: Python<'_>) -> PyResult<(i64, i64)> {

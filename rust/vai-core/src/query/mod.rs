@@ -31,6 +31,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use self::route::Ask;
 use self::run::Run;
+use self::scan::Patience;
 use self::sql::Filter;
 use crate::error::{Error, Result};
 use crate::selector::{FieldSelector, LabelSelector};
@@ -86,6 +87,14 @@ impl Store {
 
     /// What a request asks for, of one moment.
     pub fn query(&self, request: &Request) -> Result<Rows> {
+        self.query_while(request, &|| true)
+    }
+
+    /// The same as long as `go_on` says so; it is asked about every 50 ms while bodies are read.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where it said no.
+    pub fn query_while(&self, request: &Request, go_on: &dyn Fn() -> bool) -> Result<Rows> {
         /// Attempts before a reader that others overtake makes indexes of its own.
         const PATIENCE: usize = 4;
         request.check()?;
@@ -93,8 +102,10 @@ impl Store {
         let deadline = Instant::now() + inner.options.query_timeout;
         let mut found = None;
         for attempt in 0.. {
-            found =
-                inner.read(|db| Run::new(db, inner, request, deadline)?.go(attempt < PATIENCE))?;
+            found = inner.read(|db| {
+                let patience = Patience::new(deadline, go_on);
+                Run::new(db, inner, request, patience)?.go(attempt < PATIENCE)
+            })?;
             if found.is_some() || attempt >= PATIENCE {
                 break;
             }

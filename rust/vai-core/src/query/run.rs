@@ -17,7 +17,7 @@ use super::past::{self, Changed};
 use super::plan::{self, Counters, Part};
 use super::request::{At, Request};
 use super::rows::{ById, Found, Raw};
-use super::scan::{self, PastRow};
+use super::scan::{self, PastRow, Patience};
 use super::{access, eval};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub(super) struct Run<'a> {
     request: &'a Request,
     /// In the order of resource ids.
     parts: Vec<Part>,
-    deadline: Instant,
+    patience: Patience<'a>,
     explain: Explain,
     now: Moment,
     file: String,
@@ -58,7 +58,7 @@ impl<'a> Run<'a> {
         db: &'a Connection,
         inner: &'a Inner,
         request: &'a Request,
-        deadline: Instant,
+        patience: Patience<'a>,
     ) -> Result<Self> {
         let started = Instant::now();
         let (epoch, seq) = crate::store::position(db)?;
@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
             inner,
             request,
             parts,
-            deadline,
+            patience,
             explain,
             now,
             file,
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         let mut earlier = Vec::new();
         if !changed.is_empty() {
             all -= past::ids(changed);
-            earlier = scan::past_rows(self.db, self.inner, part, changed, access, self.deadline)?;
+            earlier = scan::past_rows(self.db, self.inner, part, changed, access, &self.patience)?;
             self.explain.note("versions of that time", earlier.len(), Some(started));
             started = Instant::now();
         }
@@ -238,7 +238,7 @@ impl<'a> Run<'a> {
         }
         let part = &self.parts[at];
         let started = Instant::now();
-        found.rows |= scan::matching(self.db, self.inner, part, &open, self.deadline)?;
+        found.rows |= scan::matching(self.db, self.inner, part, &open, &self.patience)?;
         self.explain.scanned(part, len(&open), started);
         Ok(())
     }

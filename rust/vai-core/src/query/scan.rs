@@ -1,8 +1,9 @@
 //! Bodies read to decide what indexes can't, and versions of the past.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use roaring::RoaringBitmap;
@@ -38,6 +39,34 @@ pub(super) struct PastRow {
     pub(super) values: HashMap<Need, Vec<Value>>,
 }
 
+/// How long bodies may be read.
+pub(super) struct Patience<'a> {
+    deadline: Instant,
+    /// Whether whoever asked still wants to know; asked on the thread of the query alone.
+    go_on: &'a dyn Fn() -> bool,
+    asked: Cell<Option<Instant>>,
+}
+
+impl<'a> Patience<'a> {
+    /// Python's signal handlers run when it is asked: Ctrl-C has to end a query within 0.2 s.
+    const ASKS_EVERY: Duration = Duration::from_millis(50);
+
+    pub(super) fn new(deadline: Instant, go_on: &'a dyn Fn() -> bool) -> Self {
+        Self { deadline, go_on, asked: Cell::new(None) }
+    }
+
+    fn check(&self, inner: &Inner) -> Result<()> {
+        check(self.deadline, inner)?;
+        if self.asked.get().is_none_or(|asked| asked.elapsed() >= Self::ASKS_EVERY) {
+            self.asked.set(Some(Instant::now()));
+            if !(self.go_on)() {
+                return Err(Error::Interrupted);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl PastRow {
     /// Versions that can't be compared: the one that was written later.
     pub(super) fn compare_age(&self, other: &Self) -> Ordering {
@@ -53,8 +82,9 @@ pub(super) fn matching(
     inner: &Inner,
     part: &Part,
     open: &RoaringBitmap,
-    deadline: Instant,
+    patience: &Patience<'_>,
 ) -> Result<RoaringBitmap> {
+    let deadline = patience.deadline;
     let matcher = Matcher::new(&part.expr, &part.known.set)?;
     let mut statement = db.prepare_cached(
         "SELECT o.key, v.body FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1",
@@ -74,6 +104,7 @@ pub(super) fn matching(
     if open.len() < ALONE {
         let mut rows = RoaringBitmap::new();
         for id in open {
+            patience.check(inner)?;
             rows.extend(test(&fetch(id)?)?);
         }
         return Ok(rows);
@@ -94,7 +125,7 @@ pub(super) fn matching(
         let mut batch = Vec::with_capacity(BATCH);
         let mut outcome = Ok(());
         for id in open {
-            match fetch(id) {
+            match patience.check(inner).and_then(|()| fetch(id)) {
                 Ok(body) => batch.push(body),
                 Err(error) => {
                     outcome = Err(error);
@@ -143,7 +174,7 @@ pub(super) fn past_rows(
     part: &Part,
     changed: &Changed,
     access: Option<&[Partition]>,
-    deadline: Instant,
+    patience: &Patience<'_>,
 ) -> Result<Vec<PastRow>> {
     let matcher = Matcher::new(&part.expr, &part.known.set)?;
     let mut statement = db.prepare_cached(
@@ -155,7 +186,7 @@ pub(super) fn past_rows(
     let mut rows = Vec::new();
     for (id, then) in changed {
         let Some(seq) = then else { continue };
-        check(deadline, inner)?;
+        patience.check(inner)?;
         let (scope, key, body, rv): (i64, String, Vec<u8>, String) = statement
             .query_row(params![seq], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))

@@ -143,6 +143,15 @@ fn a_walk_by_cursor_shows_the_moment_of_its_first_page() {
 }
 
 #[test]
+fn a_scan_of_bodies_ends_when_nobody_waits_for_it() {
+    let (_folder, store, _) = filled();
+    let request = Request { condition: ".spec.nodeName2 = x".into(), ..pods() };
+    assert_eq!(store.query_while(&request, &|| true).unwrap().total(), 0);
+    let ended = store.query_while(&request, &|| false);
+    assert!(matches!(ended, Err(Error::Interrupted)));
+}
+
+#[test]
 fn what_may_not_be_seen_is_not_counted() {
     let (_folder, store, _) = filled();
     let access = vec![
