@@ -11,7 +11,7 @@ import msgspec
 
 from vai.cli.command import Command
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
-from vai.types import Cluster, Field, Redaction, ScopeStatus, State, duration
+from vai.types import Cluster, ConsumerStatus, Field, Redaction, ScopeStatus, State, duration
 
 if TYPE_CHECKING:
     from vai.store import Store
@@ -57,18 +57,25 @@ def status(file: str | None, output: str, kubeconfig: str | None, context: str |
     path = file_of(file, context, kubeconfig)
     with open_reader(path) as store:
         if output == "json":
-            click.echo(json_of(store.cluster(), store.scopes(), store.fields()))
+            found = json_of(store.cluster(), store.scopes(), store.fields(), store.consumers())
+            click.echo(found)
         else:
             for line in _table(path, store):
                 click.echo(line)
 
 
-def json_of(cluster: Cluster | None, scopes: Sequence[ScopeStatus], fields: Sequence[Field]) -> str:
-    """`{"cluster": {…}, "scopes": [{"resource": "pods", …}], "fields": [{"name": …}]}`."""
+def json_of(
+    cluster: Cluster | None,
+    scopes: Sequence[ScopeStatus],
+    fields: Sequence[Field],
+    consumers: Sequence[ConsumerStatus],
+) -> str:
+    """`{"cluster": {…}, "scopes": [{"resource": "pods", …}], "fields": […], "consumers": […]}`."""
     document = {
         "cluster": cluster,
         "scopes": [_scope_json(one) for one in scopes],
         "fields": list(fields),
+        "consumers": list(consumers),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
@@ -139,7 +146,15 @@ def _head(path: Path, store: Store) -> list[str]:
         lines.append(f"Cluster:  {cluster.server}  ({known})")
     pid = stats.get("writer_pid")
     lines.append(f"Writer:   {'none' if pid is None else f'process {pid}'}")
+    lines += [_consumer(one, stats["seq"]) for one in store.consumers()]
     return lines
+
+
+def _consumer(one: ConsumerStatus, seq: int) -> str:
+    """A named consumer, and how many entries of the whole history lie behind its position."""
+    state = "running" if one.running else "not running"
+    behind = max(0, seq - one.seq)
+    return f"Consumer: {one.name} of {', '.join(one.resources)}, {state}, {behind} entries behind"
 
 
 def _sizes(stats: dict[str, Any]) -> str:

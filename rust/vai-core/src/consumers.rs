@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
-use crate::db::claim::{Claim, Refusal};
+use crate::db::claim::{Claim, Refusal, is_taken};
 use crate::db::live::unix_ms;
 use crate::db::{Files, consumers as file, gate};
 use crate::error::{Error, Result};
@@ -94,11 +94,7 @@ impl Store {
         let Some(db) = file::open(&inner.files, false, BUSY)? else { return Ok(Vec::new()) };
         let mut found = read_all(&db).map_err(|error| file::failed(&inner.files, error))?;
         for consumer in &mut found {
-            consumer.running = match claim(inner, &consumer.name) {
-                Ok(_) => false,
-                Err(Error::ConsumerBusy { .. }) => true,
-                Err(other) => return Err(other),
-            };
+            consumer.running = is_taken(&lock_path(&inner.files, &consumer.name))?;
         }
         Ok(found)
     }

@@ -199,8 +199,10 @@ def test_nothing_is_lost_however_often_its_process_is_killed(feed: Feed, tmp_pat
         start = len(out.read_text().splitlines())
         with worker(feed.path, out) as process:
             _wait_for_lines(out, start + dice.randint(1, 90), process)
-            with vai.open(feed.path) as cache, pytest.raises(vai.ConsumerBusyError) as caught:
-                cache.changes("pods", consumer="billing")
+            with vai.open(feed.path) as cache:
+                assert cache.consumers()[0].running
+                with pytest.raises(vai.ConsumerBusyError) as caught:
+                    cache.changes("pods", consumer="billing")
             assert caught.value.pid == process.pid
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -112,6 +112,8 @@ def test_a_consumer_goes_on_where_it_stopped(writer: Writer, run: Run) -> None:
     writer.play()
     assert len(run("changes", "--once", "--consumer", "c").output.splitlines()) == 4
     writer.event("ADDED", pod("late", 105))
+    assert "Consumer: c of pods, not running, 1 entries behind" in run("status").output
+    assert json.loads(run("status", "-o", "json").output)["consumers"][0]["name"] == "c"
     found = run("changes", "--once", "--consumer", "c", "--since", "beginning").output
     assert lines(found) == ["add pods shop/late"]
     assert run("changes", "--once", "--consumer", "c").output == ""

@@ -123,7 +123,7 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
     assert "never synced" in done.stderr
     assert "connection refused" in done.stderr
     status = json.loads(run("status", "-o", "json").stdout)
-    assert status == {"cluster": None, "scopes": [], "fields": []}
+    assert status == {"cluster": None, "scopes": [], "fields": [], "consumers": []}
     assert "never synced" in run("status").stdout
     builder.close()
 
@@ -134,7 +134,7 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
 def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     build.pods({"metadata": meta("a", "shop")}, namespace="shop")
     status = json.loads(run("status", "-o", "json").stdout)
-    assert set(status) == {"cluster", "scopes", "fields"}
+    assert set(status) == {"cluster", "scopes", "fields", "consumers"}
     assert status["cluster"]["server"] == "https://127.0.0.1:6443"
     (scope,) = status["scopes"]
     first = ["resource", "namespace", "state", "age_s", "objects", "resource_version"]

@@ -104,6 +104,27 @@ impl Claim {
     }
 }
 
+/// Whether somebody has the name whose lock is at `path`. Only looks: a claim taken for a moment
+/// would turn away a consumer that starts in that moment.
+pub fn is_taken(path: &Path) -> Result<bool> {
+    let _pass = gate::enter();
+    let registry = registry();
+    let me = std::process::id();
+    if let Some(held) = registry.held.get(path).filter(|held| held.pid == me) {
+        return Ok(!held.closed.load(Ordering::Acquire));
+    }
+    // Not held here, so that the close of this descriptor drops nobody's lock.
+    match File::open(path) {
+        Ok(file) => {
+            let asked = Flock::from(FlockType::WriteLock);
+            let found = rustix::process::fcntl_getlk(&file, &asked);
+            Ok(found.map_err(|error| Error::io(path, &error.into()))?.is_some())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io(path, &error)),
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         let _pass = gate::enter();
@@ -163,7 +184,9 @@ mod tests {
         let first = Claim::take(&path, &open()).unwrap();
         assert!(matches!(Claim::take(&path, &open()), Err(Refusal::Taken(Some(_)))));
         assert!(first.counts());
+        assert!(is_taken(&path).unwrap());
         drop(first);
+        assert!(!is_taken(&path).unwrap());
         assert!(Claim::take(&path, &open()).unwrap().counts());
     }
 
