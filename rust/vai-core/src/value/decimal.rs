@@ -92,7 +92,7 @@ impl Decimal {
         let last = digits.iter().rposition(|digit| *digit != b'0').map_or(first, |last| last);
         let point = point.checked_sub(i64::try_from(first).ok()?)?;
         let digits = &digits[first..=last];
-        if digits.len() > MAX_DIGITS || point.abs() > MAX_POINT {
+        if digits.len() > MAX_DIGITS || !(-MAX_POINT..=MAX_POINT).contains(&point) {
             return None;
         }
         let mut bytes = Vec::with_capacity(4 + digits.len().div_ceil(2));

@@ -98,7 +98,8 @@ fn binary(parts: &Parts, exponent: u32) -> Option<Decimal> {
 
 /// Rounds away from zero to a multiple of 10^-9: "if you want some resources, you should get some".
 fn round_up(parts: &mut Parts) {
-    let kept = parts.point - NANO;
+    // The exponent may be the largest that is read.
+    let kept = parts.point.saturating_sub(NANO);
     let Ok(kept) = usize::try_from(kept) else {
         // Less than a nano.
         *parts = Parts { negative: parts.negative, digits: vec![b'1'], point: NANO + 1 };

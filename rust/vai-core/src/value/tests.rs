@@ -674,3 +674,15 @@ fn what_is_no_json_is_cut_between_characters() {
     };
     assert!(odd.starts_with(&*text) && text.len() <= 1_024);
 }
+
+#[test]
+fn exponents_at_the_ends_of_64_bits_are_out_of_range() {
+    for text in ["0.11E-9223372036854775808", ".11E9223372036854775807", "1e-9223372036854775808"] {
+        assert!(Value::parse(Type::Number, text).is_err(), "{text}");
+        // What is less than a nano is rounded up to one.
+        let tiny = Value::parse(Type::Quantity, "1n")
+            .ok()
+            .filter(|_| text.contains("E-") || text.contains("e-"));
+        assert_eq!(Value::parse(Type::Quantity, text).ok(), tiny, "{text}");
+    }
+}
