@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::request::Partition;
 use super::route::Source;
-use super::rows::{is_newer, newer};
+use super::rows::{is_newer, newer, overlap};
 use super::scan::PastRow;
 use crate::error::Result;
 use crate::postings::Keys;
@@ -59,15 +59,6 @@ pub(super) fn drop_older_copies(
     }
     *past = newest;
     Ok(())
-}
-
-/// Whether two scopes may have a copy each of one object.
-fn overlap(sources: &[Source]) -> bool {
-    let namespace =
-        |source: &Source| source.namespace.clone().or_else(|| source.scope.namespace.clone());
-    let mut seen = HashSet::new();
-    sources.len() > 1
-        && sources.iter().map(namespace).any(|name| name.is_none() || !seen.insert(name))
 }
 
 /// Of each key that several scopes keep, all rows but the newest.
