@@ -292,13 +292,11 @@ impl Store {
         // Python runs its signal handlers when it is asked: Ctrl-C raises here, not at the end.
         let raised = Mutex::new(None);
         let go_on = || {
-            Python::attach(|py| py.check_signals()).map_or_else(
-                |error| {
-                    *raised.lock() = Some(error);
-                    false
-                },
-                |()| true,
-            )
+            let asked = Python::attach(|py| {
+                py.check_signals()?;
+                PyResult::Ok(())
+            });
+            asked.map_err(|error| *raised.lock() = Some(error)).is_ok()
         };
         let found = py.detach(|| self.0.query_while(&Request::parse(request)?, &go_on));
         match raised.into_inner() {
