@@ -9,7 +9,7 @@ use super::facets::{Counter, Grouping};
 use super::request::{Group, Request};
 use super::route::{self, Ask, Source};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Field, SortKey};
+use crate::expr::{Expr, Field, SortKey, SortOrder};
 use crate::postings::{Definitions, Need, View};
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::store::{Inner, Resource, scopes};
@@ -90,6 +90,12 @@ fn part(
 }
 
 fn sort_need(key: &SortKey, known: &Definitions, info: &Resource) -> Result<Option<Need>> {
+    if key.order != SortOrder::Natural {
+        return Err(Error::Invalid(format!(
+            "can't sort by {key}: values sort as what they are indexed as; cache.index() makes an \
+             index of a path as another type"
+        )));
+    }
     match &key.field {
         Field::Name => Ok(Some(Need::Names)),
         // Namespaces are known with the keys.

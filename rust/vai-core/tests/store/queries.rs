@@ -188,6 +188,7 @@ fn questions_that_make_no_sense_are_refused_with_the_remedy() {
     fails(Request { condition: "nonsense = 1".into(), ..pods() }, "no field 'nonsense'");
     fails(sorted("-nonsense"), "no field 'nonsense'");
     fails(sorted(".spec.nowhere"), "not indexed");
+    fails(sorted("ip(labels[turn])"), "can't sort by ip(");
     fails(Request { sort: vec!["name".into(); 9], ..pods() }, "at most 8");
     fails(Request { cursor: "abc".into(), ..pods() }, "cursor");
     fails(Request { cursor: "00".into(), offset: 1, ..pods() }, "not both");
