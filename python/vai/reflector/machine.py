@@ -200,6 +200,8 @@ def _publish(phase: Publish, io: Io) -> Phase:
         return replace(phase.why, confirming=not empty)
     phase.listing.publish(phase.resource_version)
     io.complete, io.gone = True, False
+    # Not only with the proof: between that and the word of it the list would look like a relist.
+    io.tell(State.CATCHING_UP)
     io.listed_at, io.objects = io.clock(), plan[0] + plan[1]
     # The list was a quorum read: complete as of the moment that it was asked for.
     io.proven(phase.asked_s)

@@ -72,7 +72,7 @@ def test_a_list_is_read_page_by_page_and_is_a_proof_as_of_its_start() -> None:
     assert opened == Open("9")
     assert world.server.asked == [("list", 500, ""), ("list", 500, "next")]
     assert world.store.rows == {"a": "3", "b": "4"}
-    assert world.store.states() == [State.LISTING, State.LIVE]
+    assert world.store.states() == [State.LISTING, State.CATCHING_UP, State.LIVE]
     assert world.store.proofs() == [1.0]
 
 
