@@ -225,11 +225,17 @@ impl Page {
             let problem = "brackets do not match".to_owned();
             return Err(FeedError::Malformed { position: self.position, problem });
         };
+        // A token is at least what was carried of it, for that was incomplete. Only a number that
+        // goes over into something else is shorter (`1x`).
+        let Some(taken_here) = taken.checked_sub(carried) else {
+            let position = self.position + taken as u64;
+            let problem = "expected ',' or '}' behind a number".to_owned();
+            return Err(FeedError::Malformed { position, problem });
+        };
         self.position += taken as u64;
         keep_buffer(&mut carry);
         self.carry = carry;
-        // A token is longer than what was carried of it: that alone was incomplete.
-        Ok(Some((taken.saturating_sub(carried), item)))
+        Ok(Some((taken_here, item)))
     }
 
     fn check_length(&self, length: usize) -> Result<(), FeedError> {

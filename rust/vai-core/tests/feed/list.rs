@@ -412,3 +412,14 @@ fn compressed_pages_are_read_and_cut_ones_refused() {
     }
     assert!(matches!(list(&options, &page).1, Err(FeedError::Gzip { .. })));
 }
+
+#[test]
+fn a_number_that_goes_over_into_something_else_is_malformed_wherever_it_is_cut() {
+    let page =
+        r#"{"kind":"PodList","apiVersion":12x,"metadata":{"resourceVersion":"9"},"items":[]}"#;
+    for size in 1..page.len() {
+        let (items, end) = list_chunks(&pods(), page.as_bytes().chunks(size));
+        assert!(items.is_empty());
+        assert!(matches!(end, Err(FeedError::Malformed { .. })), "in pieces of {size}: {end:?}");
+    }
+}
