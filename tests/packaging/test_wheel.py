@@ -71,7 +71,12 @@ def test_the_metadata_name_the_license_the_python_and_the_dependencies(dist: Dis
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     requires = metadata.get_all("Requires-Dist") or []
-    named = {re.split("[^a-z0-9]", requirement.lower())[0] for requirement in requires}
+    optional = {requirement for requirement in requires if "extra ==" in requirement}
+    named, extra = (
+        {re.split("[^a-z0-9]", requirement.lower())[0] for requirement in some}
+        for some in (set(requires) - optional, optional)
+    )
+    assert extra == {"pyarrow"}
     assert named == {"kubernetes", "urllib3", "msgspec", "pyyaml", "click", "rich"}
 
 
