@@ -85,7 +85,7 @@ def test_a_first_sync_into_a_full_disk_is_a_clear_error(
 ) -> None:
     sim.apply(*(noise(f"n-{i:02d}") for i in range(120)))
     config = sim.kubeconfig(tmp_path / "kubeconfig")
-    arguments = ("--resources=configmaps", f"--kubeconfig={config}", "--once", "--timeout=4s")
+    arguments = ("--resources=configmaps", f"--kubeconfig={config}", "--once", "--timeout=20s")
     done = run("sync", f"--file={disk / 'c.db'}", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert "space" in done.stderr
