@@ -131,7 +131,8 @@ def _relist(phase: Relist, io: Io) -> Phase:
     io.begin_listing()
     if io.interrupted.is_set():
         return phase
-    if not io.gone:
+    # A list that only proves what stands leaves the scope live, as long as its last proof counts.
+    if not io.gone and not (phase.proves and io.was(State.LIVE)):
         io.tell(State.CATCHING_UP, f"listing again: {phase.reason}" if phase.reason else "")
     return Page(phase, io.store.begin_list(io.scope), io.boottime_s())
 
@@ -201,7 +202,8 @@ def _publish(phase: Publish, io: Io) -> Phase:
     phase.listing.publish(phase.resource_version)
     io.complete, io.gone = True, False
     # Not only with the proof: between that and the word of it the list would look like a relist.
-    io.tell(State.CATCHING_UP)
+    if not io.was(State.LIVE):
+        io.tell(State.CATCHING_UP)
     io.listed_at, io.objects = io.clock(), plan[0] + plan[1]
     # The list was a quorum read: complete as of the moment that it was asked for.
     io.proven(phase.asked_s)
@@ -234,7 +236,8 @@ def _is_empty(io: Io) -> bool:
 
 def _probe(phase: Probe, io: Io) -> Phase:
     if _wants_list(phase, io):
-        return Relist("the server sends no bookmarks for it, so only a list proves it")
+        reason = "the server sends no bookmarks for it, so only a list proves it"
+        return Relist(reason, proves=True)
     asked_s = io.boottime_s()
     newest = io.source.probe()
     io.answered()

@@ -47,6 +47,8 @@ class Relist:
     unpaged: bool = False
     #: A list that would remove most of the scope: this is the second one, asked to confirm it.
     confirming: bool = False
+    #: Nothing is amiss: the list proves what stands, where the server sends no bookmarks.
+    proves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
