@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::follow::Need;
 use crate::error::Result;
-use crate::expr::{Catalogue, FieldInfo};
-use crate::field::{FieldDef, FieldSet};
+use crate::expr::Fields;
+use crate::field::FieldSet;
 use crate::store::{FieldState, Resource};
 use crate::value::Type;
 
@@ -17,7 +17,8 @@ use crate::value::Type;
 pub(crate) struct Definitions {
     /// All fields, as bodies are read for them.
     pub(crate) set: Arc<FieldSet>,
-    defs: Vec<FieldDef>,
+    /// Positions of those that are not ready.
+    building: Vec<u16>,
     /// By canonical name: row id and type.
     pub(crate) ready: HashMap<String, (i64, Type)>,
 }
@@ -27,8 +28,9 @@ impl Definitions {
         let set = FieldSet::new(states.iter().map(|state| state.def.clone()).collect::<Vec<_>>());
         let ready = states.iter().filter(|state| state.ready);
         let ready = ready.map(|state| (state.def.name.clone(), (state.id, state.def.ty))).collect();
-        let defs = states.iter().map(|state| state.def.clone()).collect();
-        Self { set: Arc::new(set), defs, ready }
+        let unready = (0..).zip(states).filter(|(_, state)| !state.ready);
+        let building = unready.map(|(index, _)| index).collect();
+        Self { set: Arc::new(set), building, ready }
     }
 
     /// Whether entries in the file answer for it.
@@ -40,8 +42,8 @@ impl Definitions {
     }
 
     /// As expressions look names up.
-    pub(crate) fn catalogue<'a>(&'a self, info: &'a Resource) -> View<'a> {
-        View { known: self, info }
+    pub(crate) fn catalogue(&self, info: &Resource) -> Fields<'_> {
+        Fields { set: &self.set, namespaced: info.namespaced, building: &self.building }
     }
 
     /// The row of `field` whose entries are to be read; `None` where nothing was ever written.
@@ -78,48 +80,5 @@ impl Definitions {
             Need::Field(name) => self.ready.get(name).map(|(_, kind)| *kind),
             Need::Label(_) | Need::Names | Need::Namespaces => None,
         }
-    }
-}
-
-/// The fields of a resource as expressions look them up.
-pub(crate) struct View<'a> {
-    known: &'a Definitions,
-    info: &'a Resource,
-}
-
-impl View<'_> {
-    fn info(&self, def: &FieldDef) -> FieldInfo {
-        FieldInfo {
-            name: def.name.clone(),
-            ty: def.ty,
-            many: def.many,
-            ready: self.known.ready.contains_key(&def.name),
-        }
-    }
-}
-
-impl Catalogue for View<'_> {
-    fn field(&self, name: &str) -> Option<FieldInfo> {
-        let known = |def: &&FieldDef| def.name == name || def.aliases.iter().any(|one| one == name);
-        self.known.defs.iter().find(known).map(|def| self.info(def))
-    }
-
-    fn names(&self) -> Vec<String> {
-        let names = self.known.defs.iter();
-        names.flat_map(|def| std::iter::once(&def.name).chain(&def.aliases)).cloned().collect()
-    }
-
-    fn selectable(&self, label: &str) -> Option<FieldInfo> {
-        let known = |def: &&FieldDef| def.selector_names.iter().any(|one| one == label);
-        self.known.defs.iter().find(known).map(|def| self.info(def))
-    }
-
-    fn selectable_names(&self) -> Vec<String> {
-        let selectable = self.known.defs.iter().flat_map(|def| &def.selector_names);
-        selectable.cloned().collect()
-    }
-
-    fn namespaced(&self) -> bool {
-        self.info.namespaced
     }
 }

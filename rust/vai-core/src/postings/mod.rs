@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RawRwLock, RwLock};
 use rusqlite::Connection;
 
 pub(crate) use self::column::NONE;
-pub(crate) use self::definitions::{Definitions, View};
+pub(crate) use self::definitions::Definitions;
 pub(crate) use self::follow::{Index, Moment, Need, values_of};
 pub(crate) use self::keys::Keys;
 pub(crate) use self::values::{Ids, Values};

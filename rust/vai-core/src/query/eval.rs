@@ -53,16 +53,6 @@ impl Found {
     }
 }
 
-/// What must be in memory to evaluate an expression.
-pub(super) fn needs(expr: &Expr, found: &mut Vec<Need>) {
-    match expr {
-        Expr::True => {}
-        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| needs(part, found)),
-        Expr::Not(part) => needs(part, found),
-        Expr::Test(test) => found.extend(need_of(&test.field)),
-    }
-}
-
 /// The index of a field; `None` for what is known of the row itself, or not indexed.
 pub(super) fn need_of(field: &Field) -> Option<Need> {
     match field {

@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 use serde_json::{Map, Value as Json, json};
 
 use super::request::{Distinct, Group};
+use super::scan::PastRow;
 use crate::error::{Error, Result};
 use crate::postings::{Index, Need, Values};
 use crate::value::{Sum, Type, Value};
@@ -21,7 +22,7 @@ const MAX_GROUPS: usize = 100_000;
 pub(super) struct Counted<'a> {
     pub(super) index: &'a Index,
     pub(super) rows: &'a RoaringBitmap,
-    pub(super) past: &'a [HashMap<Need, Vec<Value>>],
+    pub(super) past: &'a [PastRow],
 }
 
 /// A field to count by.
@@ -50,7 +51,7 @@ fn counts(parts: &[Counted<'_>], need: &Need) -> Result<(HashMap<Value, u64>, u6
         }
         missing += (part.rows - values.present()).len();
         for row in part.past {
-            let found = row.get(need).map_or(&[][..], Vec::as_slice);
+            let found = row.values.get(need).map_or(&[][..], Vec::as_slice);
             missing += u64::from(found.is_empty());
             for value in found {
                 *counts.entry(value.clone()).or_default() += 1;
@@ -158,7 +159,8 @@ pub(super) fn groups(parts: &[Counted<'_>], grouping: &Grouping<'_>) -> Result<J
             }
         }
         for row in part.past {
-            let of = |counter: &Counter| row.get(&counter.need).map_or(&[][..], Vec::as_slice);
+            let of =
+                |counter: &Counter| row.values.get(&counter.need).map_or(&[][..], Vec::as_slice);
             let key: Key = grouping.by.iter().map(|by| of(by).first().cloned()).collect();
             let summary = summary(&mut found, key, grouping)?;
             summary.count += 1;

@@ -101,36 +101,24 @@ impl<'a> Order<'a> {
                 }
                 self.by_value(set, depth, by, values, window);
             }
-            Source::Namespace => {
-                let groups: Vec<_> = self.keys.namespaces().map(|(_, ids)| ids).collect();
-                let ordered: Box<dyn Iterator<Item = &&RoaringBitmap>> = if by.descending {
-                    Box::new(groups.iter().rev())
-                } else {
-                    Box::new(groups.iter())
-                };
-                let mut rest = set.clone();
-                for ids in ordered {
-                    rest -= *ids;
-                }
-                if by.missing_first {
-                    self.emit(&rest, depth + 1, window);
-                }
-                let ordered: Box<dyn Iterator<Item = &&RoaringBitmap>> = if by.descending {
-                    Box::new(groups.iter().rev())
-                } else {
-                    Box::new(groups.iter())
-                };
-                for ids in ordered {
-                    if window.full() {
-                        return;
-                    }
-                    self.emit(&(*ids & set), depth + 1, window);
-                }
-                if !by.missing_first {
-                    self.emit(&rest, depth + 1, window);
-                }
-            }
+            Source::Namespace => self.by_namespace(set, depth, by, window),
             Source::Name => self.by_name(set, depth, by.descending, window),
+        }
+    }
+
+    fn by_namespace(&self, set: &RoaringBitmap, depth: usize, by: &By<'_>, window: &mut Window) {
+        let mut groups: Vec<_> = self.keys.namespaces().map(|(_, ids)| ids & set).collect();
+        if by.descending {
+            groups.reverse();
+        }
+        let mut rest = set.clone();
+        for group in &groups {
+            rest -= group;
+        }
+        let missing = if by.missing_first { 0 } else { groups.len() };
+        groups.insert(missing, rest);
+        for group in &groups {
+            self.emit(group, depth + 1, window);
         }
     }
 

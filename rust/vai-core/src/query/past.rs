@@ -145,12 +145,12 @@ pub(super) fn ids(changed: &Changed) -> RoaringBitmap {
 /// An object as it was after `seq`, by going back through what superseded it.
 pub(super) fn row_at(
     db: &Connection,
+    by_id: &mut ById<'_>,
     id: u32,
     seq: i64,
-    names: &HashMap<i64, String>,
-    with_cells: bool,
 ) -> Result<Option<Raw>> {
-    if let Some(now) = ById::new(db, names, with_cells)?.row(id)? {
+    let names = by_id.names();
+    if let Some(now) = by_id.row(id)? {
         if now.seq() <= seq {
             return Ok(Some(now));
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::eval::{need_of, needs};
+use super::eval::need_of;
 use super::facets::{Counter, Grouping};
 use super::request::{Group, Request};
 use super::route::{self, Ask, Source};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Field, SortKey, SortOrder};
-use crate::postings::{Definitions, Need, View};
+use crate::expr::{Expr, Field, Fields, SortKey, SortOrder};
+use crate::postings::{Definitions, Need};
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::store::{Inner, Resource, scopes};
 use crate::value::Type;
@@ -76,8 +76,7 @@ fn part(
     ]);
     let sort = SortKey::parse_all(&request.sort, &catalogue)?;
     let counters = Counters::new(request, &known, &catalogue)?;
-    let mut wanted = Vec::new();
-    needs(&expr, &mut wanted);
+    let mut wanted: Vec<Need> = expr.fields().into_iter().filter_map(need_of).collect();
     wanted.retain(|need| known.is_ready(need));
     for key in &sort {
         wanted.extend(sort_need(key, &known, &info)?);
@@ -144,7 +143,7 @@ impl Counters {
         !request.facets.is_empty() || request.distinct.is_some() || request.group.is_some()
     }
 
-    fn new(request: &Request, known: &Definitions, view: &View<'_>) -> Result<Self> {
+    fn new(request: &Request, known: &Definitions, view: &Fields<'_>) -> Result<Self> {
         let counters = |names: &[String]| -> Result<Vec<Counter>> {
             names.iter().map(|name| counter(name, known, view)).collect()
         };
@@ -186,7 +185,7 @@ impl Counters {
 }
 
 /// A field to count by is named as one to sort by, without a direction.
-fn counter(name: &str, known: &Definitions, view: &View<'_>) -> Result<Counter> {
+fn counter(name: &str, known: &Definitions, view: &Fields<'_>) -> Result<Counter> {
     let key = SortKey::parse(name, view)?;
     let need = match &key.field {
         Field::Namespace => Need::Namespaces,

@@ -89,6 +89,11 @@ impl<'a> ById<'a> {
         Ok(Self { statement: db.prepare_cached(&sql)?, names })
     }
 
+    /// Of the resources, by their ids.
+    pub(super) fn names(&self) -> &'a HashMap<i64, String> {
+        self.names
+    }
+
     pub(super) fn row(&mut self, id: u32) -> Result<Option<Raw>> {
         let found = self.statement.query_row([id], |row| Ok((Raw::read(row, true)?, row.get(8)?)));
         Ok(found.optional()?.map(|(row, resource)| row.of(resource, self.names)))

@@ -21,9 +21,8 @@ use super::scan::{self, PastRow, Patience};
 use super::{access, eval};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
-use crate::postings::{Held, Index, Moment, Need, Wanted};
+use crate::postings::{Held, Index, Moment, Wanted};
 use crate::store::{Inner, ScopeRow};
-use crate::value::Value;
 
 /// One attempt at a query in one snapshot.
 pub(super) struct Run<'a> {
@@ -156,9 +155,6 @@ impl<'a> Run<'a> {
             self.explain.note("bodies read", rows.len(), Some(started));
             self.page(rows, total, self.now.seq, (next < total).then_some(next))?
         };
-        if let Some(then) = self.then {
-            found.known_since_ms = past::known_since(self.db, then, &self.sources())?;
-        }
         found.counted = counted;
         found.explain = self.request.explain.then(|| self.explain.tell(&self.parts, total));
         Ok(Some(found))
@@ -277,15 +273,10 @@ impl<'a> Run<'a> {
         if !Counters::wanted(self.request) {
             return Ok(counted);
         }
-        let past: Vec<Vec<HashMap<Need, Vec<Value>>>> = matching
-            .iter()
-            .map(|found| found.past.iter().map(|row| row.values.clone()).collect())
-            .collect();
         let parts: Vec<Counted<'_>> = indexes
             .iter()
             .zip(matching)
-            .zip(&past)
-            .map(|((index, found), past)| Counted { index, rows: &found.rows, past })
+            .map(|(index, found)| Counted { index, rows: &found.rows, past: &found.past })
             .collect();
         let Some(first) = self.parts.first() else { return Ok(counted) };
         let counters = &first.counters;
@@ -319,6 +310,7 @@ impl<'a> Run<'a> {
         }
         let next = (end < list.len()).then_some(end);
         let mut found = self.page(rows, list.len(), seq, next)?;
+        found.known_since_ms = past::known_since(self.db, seq, &self.sources())?;
         found.explain = self.request.explain.then(|| self.explain.tell(&self.parts, list.len()));
         Ok(found)
     }
@@ -331,7 +323,7 @@ impl<'a> Run<'a> {
         for id in ids {
             let row = match at {
                 None => by_id.row(*id)?,
-                Some(seq) => past::row_at(self.db, *id, seq, &names, self.request.cells)?,
+                Some(seq) => past::row_at(self.db, &mut by_id, *id, seq)?,
             };
             rows.extend(row);
         }
