@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ class Feed:
         self.store.set_cluster(Cluster(uid="uid-1", verified=True, server="https://api:6443"))
         self.store.put_resources(resources)
         self.watching: dict[int, Watching] = {}
+        self._timers: list[threading.Timer] = []
 
     def scope(
         self,
@@ -133,8 +135,16 @@ class Feed:
         item = {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": str(version)}}
         self.event(scope, "BOOKMARK", item)
 
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Do something in a while, on a thread of its own; `close` waits until it is done."""
+        timer = threading.Timer(seconds, act)
+        self._timers.append(timer)
+        timer.start()
+
     def close(self) -> None:
-        """Let the lock go."""
+        """Let the lock go, once all that was put off is done: the end of a test may come earlier."""
+        for timer in self._timers:
+            timer.join()
         self.store.close()
 
 

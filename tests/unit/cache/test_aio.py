@@ -54,8 +54,8 @@ def test_async_changes_are_those_of_the_history(feed: Feed, cache: vai.Cache) ->
     async def main() -> list[tuple[str, str]]:
         seen: list[tuple[str, str]] = []
         async with cache.aio.changes("pods") as changes:
-            threading.Timer(0.2, lambda: feed.event(scope, "MODIFIED", pod("web-0", 101))).start()
-            threading.Timer(0.4, lambda: feed.event(scope, "DELETED", pod("web-0", 102))).start()
+            feed.later(0.2, lambda: feed.event(scope, "MODIFIED", pod("web-0", 101)))
+            feed.later(0.4, lambda: feed.event(scope, "DELETED", pod("web-0", 102)))
             async for found in changes:
                 seen.append((found.op, found.key))
                 if len(seen) == 2:
@@ -115,7 +115,7 @@ def test_wait_synced_has_a_twin(feed: Feed) -> None:
         async with vai.open(feed.path) as cache:
             with pytest.raises(vai.SyncTimeoutError):
                 await cache.aio.wait_synced(timeout=0.05)
-            threading.Timer(0.2, feed.load).start()
+            feed.later(0.2, feed.load)
             await cache.aio.wait_synced(timeout=10)
 
     asyncio.run(main())

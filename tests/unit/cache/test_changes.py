@@ -65,7 +65,7 @@ def test_changes_begin_after_the_first_list(feed: Feed) -> None:
         feed.scope()
         changes = cache.changes("pods")
         scope = feed.load([pod("web-0", 7)])
-        threading.Timer(0.5, lambda: feed.event(scope, "ADDED", pod("web-1", 101))).start()
+        feed.later(0.5, lambda: feed.event(scope, "ADDED", pod("web-1", 101)))
         assert next(changes).key == "shop/web-1"
 
 
@@ -111,9 +111,11 @@ def test_changes_may_be_asked_for_before_discovery(tmp_path: Path) -> None:
     cache, made = cache_of(path, ["pods"], problems=problems)
     with cache:
         changes = cache.changes("pods")
-        threading.Timer(0.2, changes.close).start()
+        timer = threading.Timer(0.2, changes.close)
+        timer.start()
         assert list(changes) == []
         assert made[0].started == 1
+        timer.join()
 
 
 def test_a_filter_gives_transitions_as_a_server_does(feed: Feed, cache: vai.Cache) -> None:

@@ -407,10 +407,8 @@ def test_the_first_list_is_waited_for_too(feed: Feed) -> None:
     with cache:
         with pytest.raises(vai.NotSyncedError, match="waited"):
             cache.list("nodes", on_stale="wait", timeout=0.1)
-        thread = threading.Timer(0.2, lambda: feed.load([node], NODES))
-        thread.start()
+        feed.later(0.2, lambda: feed.load([node], NODES))
         assert cache.list("nodes", on_stale="wait", timeout=10).total == 1
-        thread.join()
 
 
 @pytest.mark.parametrize(

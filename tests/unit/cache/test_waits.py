@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,15 +10,9 @@ from tests.unit.cache.feed import DEPLOYMENTS, NODES, Feed, cache_of, pod
 from vai.types import Scope
 
 
-def later(seconds: float, act: Callable[[], object]) -> threading.Timer:
-    timer = threading.Timer(seconds, act)
-    timer.start()
-    return timer
-
-
 def test_wait_for_returns_what_satisfies_the_condition(feed: Feed, cache: vai.Cache) -> None:
     scope = feed.load([pod("web-0", 7)])
-    later(0.2, lambda: feed.event(scope, "MODIFIED", pod("web-0", 101, ready=True)))
+    feed.later(0.2, lambda: feed.event(scope, "MODIFIED", pod("web-0", 101, ready=True)))
     found = cache.wait_for(
         "pods", "web-0", namespace="shop", until=lambda o: o and o.condition("Ready"), timeout=10
     )
@@ -35,14 +27,14 @@ def test_wait_for_returns_at_once_when_it_holds(feed: Feed, cache: vai.Cache) ->
 
 def test_wait_for_waits_for_an_object_that_is_not_there_yet(feed: Feed, cache: vai.Cache) -> None:
     scope = feed.load()
-    later(0.2, lambda: feed.event(scope, "ADDED", pod("web-0", 101)))
+    feed.later(0.2, lambda: feed.event(scope, "ADDED", pod("web-0", 101)))
     assert cache.wait_for("pods", "shop/web-0", timeout=10).resource_version == "101"
 
 
 def test_until_sees_none_only_when_absence_is_proven(feed: Feed, cache: vai.Cache) -> None:
     feed.scope()
     seen: list[vai.Object | None] = []
-    later(0.3, feed.load)
+    feed.later(0.3, feed.load)
     started = time.monotonic()
 
     def absent(found: vai.Object | None) -> bool:
@@ -63,8 +55,8 @@ def test_until_is_asked_once_per_version(feed: Feed, cache: vai.Cache) -> None:
         seen.append(found.resource_version)
         return len(seen) == 2
 
-    later(0.1, lambda: feed.event(scope, "MODIFIED", pod("web-1", 101)))
-    later(0.3, lambda: feed.event(scope, "MODIFIED", pod("web-0", 102)))
+    feed.later(0.1, lambda: feed.event(scope, "MODIFIED", pod("web-1", 101)))
+    feed.later(0.3, lambda: feed.event(scope, "MODIFIED", pod("web-0", 102)))
     cache.wait_for("pods", "shop/web-0", until=second, timeout=10)
     assert seen == ["7", "102"]
 
@@ -102,7 +94,7 @@ def test_what_is_not_kept_is_not_waited_for(feed: Feed, cache: vai.Cache) -> Non
 
 def test_one_reads_ones_own_writes(feed: Feed, cache: vai.Cache) -> None:
     scope = feed.load([pod("web-0", 7)], version=100)
-    later(0.2, lambda: feed.event(scope, "MODIFIED", pod("web-0", 105)))
+    feed.later(0.2, lambda: feed.event(scope, "MODIFIED", pod("web-0", 105)))
     found = cache.wait_for("pods", "shop/web-0", min_resource_version="104", timeout=10)
     assert found.resource_version == "105"
     assert cache.wait_for("pods", "shop/web-0", min_resource_version="105", timeout=0)
@@ -110,7 +102,7 @@ def test_one_reads_ones_own_writes(feed: Feed, cache: vai.Cache) -> None:
 
 def test_a_bookmark_proves_that_an_object_did_not_change(feed: Feed, cache: vai.Cache) -> None:
     scope = feed.load([pod("web-0", 7)], version=100)
-    later(0.2, lambda: feed.bookmark(scope, 200))
+    feed.later(0.2, lambda: feed.bookmark(scope, 200))
     with pytest.raises(vai.VaiTimeoutError, match="no version new enough"):
         cache.wait_for("pods", "shop/web-0", min_resource_version="150", timeout=0.05)
     found = cache.wait_for("pods", "shop/web-0", min_resource_version="150", timeout=40)
@@ -137,7 +129,7 @@ def test_wait_synced_waits_for_every_scope(feed: Feed) -> None:
         with pytest.raises(vai.SyncTimeoutError, match="pods in two: never synced") as caught:
             cache.wait_synced(timeout=0.1)
         assert set(caught.value.scopes) == {"pods in two"}
-        later(0.2, lambda: feed.load(namespace="two"))
+        feed.later(0.2, lambda: feed.load(namespace="two"))
         cache.wait_synced(timeout=10)
 
 
@@ -198,7 +190,7 @@ def test_what_is_asked_for_and_not_in_the_file_yet_is_not_synced(feed: Feed) -> 
 
 def test_close_ends_a_wait(feed: Feed, cache: vai.Cache) -> None:
     feed.load()
-    later(0.2, cache.close)
+    feed.later(0.2, cache.close)
     started = time.monotonic()
     with pytest.raises(vai.ClosedError):
         cache.wait_for("pods", "shop/none", timeout=30)
