@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
-use zstd::zstd_safe::{CCtx, DCtx};
+use zstd::zstd_safe::{CCtx, DCtx, WriteBuf};
 
 use crate::error::{Error, Result};
 
@@ -108,26 +108,33 @@ impl Codec {
     /// [`Error::Corrupt`] for a damaged frame, [`Error::NotFound`] for a dictionary not yet read
     /// from the file (another process trained it): the caller loads it and asks again.
     pub fn decode(&self, frame: &[u8]) -> Result<Vec<u8>> {
-        let size = zstd::zstd_safe::get_frame_content_size(frame)
-            .ok()
-            .flatten()
-            .and_then(|size| usize::try_from(size).ok())
-            .filter(|size| *size <= MAX_BODY_BYTES)
-            .ok_or_else(|| Error::Corrupt("a stored body has no valid size".into()))?;
+        let mut body = Vec::with_capacity(body_len(frame)?);
+        self.decompress(frame, &mut body)?;
+        Ok(body)
+    }
+
+    /// The same, to where it is wanted: `body` has the [`body_len`] of the frame.
+    pub fn decode_into(&self, frame: &[u8], body: &mut [u8]) -> Result<()> {
+        let written = self.decompress(frame, body)?;
+        if written == body.len() {
+            return Ok(());
+        }
+        Err(Error::Corrupt("a stored body is not as long as it says".into()))
+    }
+
+    fn decompress<B: WriteBuf + ?Sized>(&self, frame: &[u8], body: &mut B) -> Result<usize> {
         let id = frame_dictionary(frame);
         let dictionary = self.by_id.read().get(&id).map(Arc::clone).ok_or_else(|| {
             Error::NotFound(format!("dictionary {id} of a stored body is not in the file"))
         })?;
-        let mut body = Vec::with_capacity(size);
         DECODER
             .with_borrow_mut(|context| {
-                context.decompress_using_ddict(&mut body, frame, dictionary.decoder.as_ddict())
+                context.decompress_using_ddict(body, frame, dictionary.decoder.as_ddict())
             })
             .map_err(|code| {
                 let why = zstd::zstd_safe::get_error_name(code);
                 Error::Corrupt(format!("a stored body does not decompress: {why}"))
-            })?;
-        Ok(body)
+            })
     }
 }
 
@@ -174,6 +181,16 @@ pub fn dictionary_id(bytes: &[u8]) -> Result<u32> {
     zstd::zstd_safe::get_dict_id(bytes)
         .map(std::num::NonZeroU32::get)
         .ok_or_else(|| Error::Corrupt("a stored dictionary has no id".into()))
+}
+
+/// How long the body of a frame is.
+pub fn body_len(frame: &[u8]) -> Result<usize> {
+    zstd::zstd_safe::get_frame_content_size(frame)
+        .ok()
+        .flatten()
+        .and_then(|size| usize::try_from(size).ok())
+        .filter(|size| *size <= MAX_BODY_BYTES)
+        .ok_or_else(|| Error::Corrupt("a stored body has no valid size".into()))
 }
 
 /// The id of the dictionary that a frame needs; 0 for none.

@@ -151,7 +151,7 @@ impl Rows {
         api_version: &str,
         continue_token: &str,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let text = py.detach(|| self.0.list_json(kind, api_version, continue_token)).py()?;
-        Ok(PyBytes::new(py, &text))
+        let list = py.detach(|| self.0.list_json(kind, api_version, continue_token)).py()?;
+        PyBytes::new_with(py, list.len(), |out| py.detach(|| list.write(out)).py())
     }
 }

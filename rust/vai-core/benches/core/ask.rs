@@ -41,11 +41,25 @@ impl<'a> Asked<'a> {
         let mut request = Request::parse(&self.documents[number % self.documents.len()])?;
         for _ in 1..self.question.walk {
             let rows = store.query(&request)?;
-            rows.list_json("PodList", "v1", "")?;
+            rows.list_json("PodList", "v1", "")?.to_vec()?;
             rows.cursor().unwrap_or_default().clone_into(&mut request.cursor);
         }
         let rows = store.query(&request)?;
-        Ok(Answer { total: rows.total(), body: rows.list_json("PodList", "v1", "")? })
+        Ok(Answer { total: rows.total(), body: rows.list_json("PodList", "v1", "")?.to_vec()? })
+    }
+
+    /// What the second page is asked for with.
+    pub(crate) fn cursor(&self, store: &Store) -> Result<String, Failure> {
+        let rows = store.query(&Request::parse(&self.documents[0])?)?;
+        Ok(rows.cursor().ok_or("there is one page only")?.to_owned())
+    }
+
+    /// The page of a cursor.
+    pub(crate) fn after(&self, store: &Store, cursor: &str) -> Result<Answer, Failure> {
+        let mut request = Request::parse(&self.documents[0])?;
+        cursor.clone_into(&mut request.cursor);
+        let rows = store.query(&request)?;
+        Ok(Answer { total: rows.total(), body: rows.list_json("PodList", "v1", "")?.to_vec()? })
     }
 }
 

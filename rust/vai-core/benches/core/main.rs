@@ -10,10 +10,10 @@
 
 mod ask;
 mod data;
+mod readers;
 mod store;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
@@ -48,7 +48,9 @@ fn main() -> Result<(), Failure> {
     let reader = Store::open(&path, Mode::Reader, store::options())?;
     questions(&mut criterion, &name, &data, &reader)?;
     openings(&mut criterion, &name, &data, &path)?;
-    side_by_side(&mut criterion, &name, &data, &reader)?;
+    cursors(&mut criterion, &name, &data, &writer, scope, &path)?;
+    readers::side_by_side(&mut criterion, &name, &data, &writer, scope)?;
+    readers::overlapping(&data, &writer, scope, &path)?;
     // Last: they change what the questions ask.
     events(&mut criterion, &name, &data, &writer, scope)?;
     criterion.final_summary();
@@ -130,6 +132,47 @@ fn questions(
     Ok(())
 }
 
+/// The second page of a cursor whose list nobody has any more: a past read.
+fn cursors(
+    criterion: &mut Criterion,
+    name: &str,
+    data: &Data,
+    writer: &Store,
+    scope: i64,
+    path: &Path,
+) -> Result<(), Failure> {
+    /// Objects that change between the two pages.
+    const CHANGED: usize = 1_000;
+    let mut group = criterion.benchmark_group(format!("cursor, {name}"));
+    group.sample_size(10);
+    let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
+    let first = Store::open(path, Mode::Reader, store::options())?;
+    let token = asked.cursor(&first)?;
+    first.close();
+    let mut events = data.events()?;
+    let mut watching = writer.begin_watch(scope, false)?;
+    for _ in 0..CHANGED {
+        watching.push(&events.one())?;
+    }
+    writer.flush()?;
+    group.bench_function(format!("rebuilt, {CHANGED} changes later"), |bencher| {
+        bencher.iter_custom(|times| {
+            timed(times, || {
+                // Each has the indexes in memory, and none the list.
+                let reader = Store::open(path, Mode::Reader, store::options())?;
+                asked.ask(&reader, 0)?;
+                let started = Instant::now();
+                asked.after(&reader, &token)?;
+                let taken = since(started);
+                reader.close();
+                Ok(taken)
+            })
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
 /// A new handle and its first answer; the file is in the page cache.
 fn openings(
     criterion: &mut Criterion,
@@ -152,53 +195,6 @@ fn openings(
                     let taken = since(started);
                     reader.close();
                     Ok(taken)
-                })
-            });
-        });
-    }
-    group.finish();
-    Ok(())
-}
-
-/// The same pages by one thread and by four: criterion shows pages per second.
-fn side_by_side(
-    criterion: &mut Criterion,
-    name: &str,
-    data: &Data,
-    reader: &Store,
-) -> Result<(), Failure> {
-    const PAGES: usize = 40;
-    let mut group = criterion.benchmark_group(format!("readers, {name}"));
-    group.sample_size(10).throughput(Throughput::Elements(PAGES as u64));
-    let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
-    for threads in [1, 4] {
-        group.bench_function(format!("{threads} threads"), |bencher| {
-            bencher.iter_custom(|times| {
-                timed(times, || {
-                    let left = AtomicUsize::new(PAGES);
-                    let failed = AtomicUsize::new(0);
-                    let started = Instant::now();
-                    std::thread::scope(|scope| {
-                        for _ in 0..threads {
-                            scope.spawn(|| {
-                                while left
-                                    .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                                        left.checked_sub(1)
-                                    })
-                                    .is_ok()
-                                {
-                                    if asked.ask(reader, 0).is_err() {
-                                        failed.fetch_add(1, Ordering::Relaxed);
-                                    }
-                                }
-                            });
-                        }
-                    });
-                    let taken = since(started);
-                    match failed.into_inner() {
-                        0 => Ok(taken),
-                        failed => Err(format!("{failed} pages failed").into()),
-                    }
                 })
             });
         });

@@ -339,17 +339,23 @@ impl Keys {
         (self.arena, self.slots, self.dead) = (arena, slots, 0);
     }
 
-    /// What it takes in memory.
+    /// What it takes in memory, about: it is asked for after each query, so it must not walk over
+    /// thousands of namespaces.
     pub(crate) fn bytes(&self) -> usize {
-        let spaces = self.namespaces.values().map(|found| &found.ids);
-        let sets = spaces.chain(self.scopes.values());
+        /// Per id in a set of a few thousand: an array container has two bytes.
+        const IN_SET: usize = 2;
+        /// A set with one container, its place in the map and its name.
+        const SET: usize = 128;
+        let sets = self.namespaces.len() + self.scopes.len();
         self.arena.capacity()
             + self.slots.capacity() * size_of::<Slot>()
             + self.order.capacity() * size_of::<u32>()
             + self.slot_of.bytes()
             + self.by_name.as_ref().map_or(0, |order| order.capacity() * size_of::<u32>())
             + self.rank.bytes()
-            + sets.map(RoaringBitmap::serialized_size).sum::<usize>()
+            // Each id is in the set of its scope and in that of its namespace.
+            + 2 * IN_SET * self.order.len()
+            + SET * sets
     }
 }
 

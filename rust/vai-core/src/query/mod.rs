@@ -5,6 +5,7 @@ mod cursor;
 mod eval;
 mod explain;
 mod facets;
+mod list;
 mod merge;
 mod order;
 mod past;
@@ -20,6 +21,7 @@ mod selected;
 mod sql;
 
 pub(crate) use self::cursor::Lists;
+pub use self::list::ListJson;
 pub use self::request::{At, Distinct, Group, Partition, Project, Request};
 pub use self::rows::{Row, Rows};
 pub(crate) use self::selected::selected;

@@ -165,6 +165,14 @@ impl<'a> Order<'a> {
 
     fn by_key(&self, set: &RoaringBitmap, window: &mut Window) {
         let order = self.keys.order();
+        if set.len() == order.len() as u64 {
+            // All of them: any offset is at hand.
+            let end = window.skip.saturating_add(window.take).min(order.len());
+            let rows = &order[window.skip..end];
+            window.rows.extend_from_slice(rows);
+            (window.skip, window.take) = (0, window.take - rows.len());
+            return;
+        }
         let wanted = (window.skip + window.take) as u64;
         // Walking to the last wanted row looks at about one in len/count of all keys.
         let walked = wanted.min(set.len()) * order.len() as u64 / set.len().max(1);

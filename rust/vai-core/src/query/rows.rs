@@ -306,33 +306,17 @@ impl Rows {
         self.found.known_since_ms
     }
 
-    /// A Kubernetes List of the rows. Bodies are copied, not parsed.
-    pub fn list_json(
-        &self,
-        kind: &str,
-        api_version: &str,
-        continue_token: &str,
-    ) -> Result<Vec<u8>> {
-        let mut meta = serde_json::Map::new();
-        meta.insert("resourceVersion".into(), self.resource_version().into());
-        if !continue_token.is_empty() {
-            meta.insert("continue".into(), continue_token.into());
-        }
-        let head = serde_json::json!({
-            "apiVersion": api_version, "kind": kind, "metadata": meta
-        });
-        let mut out = head.to_string().into_bytes();
-        out.pop();
-        out.extend_from_slice(b",\"items\":[");
-        for (index, row) in self.found.rows.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            let body = self.inner.decode(&row.body)?;
-            out.extend_from_slice(&self.found.project.of(body)?);
-        }
-        out.extend_from_slice(b"]}");
-        Ok(out)
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(super) fn project(&self) -> &Project {
+        &self.found.project
+    }
+
+    /// The bodies of this page as they are stored.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        self.found.rows.iter().map(|row| row.body.as_slice())
     }
 }
 

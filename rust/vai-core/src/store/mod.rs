@@ -401,10 +401,20 @@ impl Inner {
 
     /// The body of a version, whatever process trained its dictionary.
     pub(crate) fn decode(&self, frame: &[u8]) -> Result<Vec<u8>> {
+        self.know_frame(frame)?;
+        self.shared.codec.decode(frame)
+    }
+
+    /// So that [`Self::codec`] can read it. Not inside a read: see [`Self::decode_in`].
+    pub(crate) fn know_frame(&self, frame: &[u8]) -> Result<()> {
         if !self.shared.codec.knows(codec::frame_dictionary(frame)) {
             self.load_dictionaries()?;
         }
-        self.shared.codec.decode(frame)
+        Ok(())
+    }
+
+    pub(crate) fn codec(&self) -> &codec::Codec {
+        &self.shared.codec
     }
 
     /// The same inside a read: another connection might never come free, for its holder might wait
