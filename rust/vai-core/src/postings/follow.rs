@@ -127,6 +127,7 @@ impl Index {
             self.load_keys(db, &kept)?;
         }
         self.at = Some(moment);
+        self.keys.rank_all();
         for need in needs {
             if *need == Need::Names {
                 self.keys.rank_names();
@@ -144,7 +145,6 @@ impl Index {
                 self.loaded.insert(need.clone(), Loaded { field, values, used, bytes });
             }
         }
-        self.keys.rank_all();
         for need in needs {
             if let Some(loaded) = self.loaded.get_mut(need) {
                 loaded.values.rank_all();

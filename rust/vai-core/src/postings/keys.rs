@@ -2,7 +2,7 @@
 //! that a substring is found in at the speed of memory.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use memchr::memmem;
 use roaring::RoaringBitmap;
@@ -45,7 +45,10 @@ pub(crate) struct Keys {
     ranked: bool,
     /// Ids in the order of their names; only where somebody asked for it.
     by_name: Option<Vec<u32>>,
-    namespaces: BTreeMap<Box<str>, Namespace>,
+    /// By a hash: who may see thousands of namespaces names them all with every question.
+    namespaces: HashMap<Box<str>, Namespace>,
+    /// The names of namespaces in order; empty once one came or went, until [`Self::rank_all`].
+    namespace_order: Vec<Box<str>>,
     scopes: HashMap<i64, RoaringBitmap>,
 }
 
@@ -111,10 +114,20 @@ impl Keys {
         for (rank, id) in (0..).zip(&self.order) {
             self.rank.set(*id, rank);
         }
-        for (rank, namespace) in (0..).zip(self.namespaces.values_mut()) {
-            namespace.rank = rank;
+        if self.namespace_order.len() != self.namespaces.len() {
+            self.rank_namespaces();
         }
         self.ranked = true;
+    }
+
+    fn rank_namespaces(&mut self) {
+        self.namespace_order = self.namespaces.keys().cloned().collect();
+        self.namespace_order.sort_unstable();
+        for (rank, name) in (0..).zip(&self.namespace_order) {
+            if let Some(namespace) = self.namespaces.get_mut(name) {
+                namespace.rank = rank;
+            }
+        }
     }
 
     /// Makes the order of names, which is kept from then on.
@@ -165,9 +178,29 @@ impl Keys {
         self.namespaces.get(namespace).map(|found| &found.ids)
     }
 
-    /// All namespaces that have a row, in order.
+    /// All namespaces that have a row, in order. Only after [`Self::rank_all`].
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
-        self.namespaces.iter().map(|(name, found)| (&**name, &found.ids))
+        debug_assert!(self.ranked);
+        let found = |name: &'_ Box<str>| self.namespaces.get(name);
+        self.namespace_order
+            .iter()
+            .filter_map(move |name| found(name).map(|found| (&**name, &found.ids)))
+    }
+
+    /// The rows of these namespaces. Uniting thousands of small sets one by one takes longer than
+    /// marking each row.
+    pub(crate) fn in_namespaces<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> RoaringBitmap {
+        let last = self.scopes.values().filter_map(RoaringBitmap::max).max().unwrap_or(0);
+        let mut marks = vec![0_u8; last as usize / 8 + 1];
+        for ids in names.into_iter().filter_map(|name| self.namespace(name)) {
+            for id in ids {
+                marks[id as usize / 8] |= 1 << (id % 8);
+            }
+        }
+        RoaringBitmap::from_lsb0_bytes(0, &marks)
     }
 
     /// The ids of a key: several where scopes keep copies.
@@ -265,6 +298,7 @@ impl Keys {
             found.ids.remove(id);
             if found.ids.is_empty() {
                 self.namespaces.remove(namespace.as_str());
+                self.namespace_order.clear();
             }
         }
         for ids in self.scopes.values_mut() {
@@ -295,6 +329,7 @@ impl Keys {
             } else {
                 let ids = RoaringBitmap::from([id]);
                 self.namespaces.insert(namespace.into(), Namespace { ids, rank: NONE });
+                self.namespace_order.clear();
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use roaring::{MultiOps, RoaringBitmap};
+use roaring::RoaringBitmap;
 use rusqlite::Connection;
 
 use super::request::Partition;
@@ -86,7 +86,7 @@ pub(super) fn allowed(keys: &Keys, partitions: &[Partition], all: &RoaringBitmap
     for partition in partitions {
         match (&partition.namespace, &partition.names) {
             (None, None) => return all.clone(),
-            (Some(namespace), None) => whole.extend(keys.namespace(namespace)),
+            (Some(namespace), None) => whole.push(namespace.as_str()),
             (Some(namespace), Some(names)) => {
                 let find =
                     |name: &String| keys.find(format!("{namespace}/{name}").as_bytes()).collect();
@@ -98,6 +98,8 @@ pub(super) fn allowed(keys: &Keys, partitions: &[Partition], all: &RoaringBitmap
             }
         }
     }
-    rows |= whole.union();
+    if !whole.is_empty() {
+        rows |= keys.in_namespaces(whole);
+    }
     rows & all
 }
