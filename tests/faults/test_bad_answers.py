@@ -105,6 +105,7 @@ def test_a_damaged_list_is_no_answer(sim: Simulator, tmp_path: Path, damage: Dam
         wait_until(settled, lambda: str(cache.status()))
         wait_live(cache)
         assert len(sim.request_log.lists("pods")) == before + 3
+        wait_until(lambda: follower.replayed() == kept(cache, "pods"))
         assert follower.ops() == {("update", "shop/p-00"): 1}
         assert ("malformed" in " ".join(reasons)) == (damage is Damage.MALFORMED), reasons
 
@@ -157,6 +158,7 @@ def test_an_empty_list_counts_only_when_it_is_confirmed(cache: vai.Cache, sim: S
     wait_live(cache)
     # The lie, the question whether that is so, and the list.
     assert len(sim.request_log.lists("pods")) == before + 3
+    wait_until(lambda: follower.replayed() == kept(cache, "pods"))
     assert follower.ops() == {("update", "shop/p-00"): 1}
 
 
@@ -169,7 +171,7 @@ def test_a_list_that_is_truly_empty_is_believed(cache: vai.Cache, sim: Simulator
     sim.restore()
     wait_until(lambda: len(cache.snapshot("pods")) == 0, lambda: str(cache.status()))
     wait_live(cache)
-    assert follower.replayed() == {}
+    wait_until(lambda: follower.replayed() == {})
     assert all(change.relist for change in follower.seen)
 
 

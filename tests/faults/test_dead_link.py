@@ -27,7 +27,7 @@ from tests.integration.real import listed
 pytestmark = pytest.mark.slow
 HERE: Final = "links"
 #: The limit, and what a look from another process takes on a busy machine.
-NOTICED_S: Final = LIVE_WITHIN_S + 2.0
+NOTICED_S: Final = LIVE_WITHIN_S + 4.0
 #: Waits between tries grow to 10 s and up to twice that (`Settings.offline_cap_s`).
 BACK_S: Final = 30.0
 
@@ -113,10 +113,11 @@ def test_a_signal_ends_it_in_time_though_its_link_is_dead(
     time.sleep(6 if number is signal.SIGTERM else 0.5)
     started = time.monotonic()
     process.signal(number)
-    assert process.ended(10) == 0
+    assert process.ended(30) == 0
     took_s = time.monotonic() - started
     print(f"ended after {took_s:.2f} s")
-    assert took_s < 3
+    # Who waited for the link would be held up for longer.
+    assert took_s < LIVE_WITHIN_S / 2
 
 
 def test_a_server_without_its_etcd_is_never_taken_for_live(

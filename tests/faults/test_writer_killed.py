@@ -154,7 +154,7 @@ def test_a_list_that_was_killed_is_no_answer(
         pages = Pages(numbers.randrange(3, 25))
         sim.fail_next(500, match=pages.refuses, times=1000)
         process = sync(file, config, "pods")
-        assert pages.passed.wait(20)
+        assert pages.passed.wait(60)
         process.kill()
         sim.faults.clear()
         check_integrity(file, tmp_path / "copy")

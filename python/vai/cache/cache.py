@@ -293,6 +293,7 @@ class Cache(Queries):
 
         Raises:
             InvalidRequestError: the target exists or does not take the format; pyarrow is missing.
+            DiskFullError: there is no space for it; nothing was left there.
             NotSyncedError, NotKeptError, StaleError: as `snapshot`.
         """
         chosen = format_of(target, format)

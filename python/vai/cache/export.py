@@ -7,6 +7,7 @@ gets its name only when it is whole.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import BinaryIO, Final, Literal
 import msgspec
 
 from vai.cache.waits import SLICE_S
-from vai.errors import InvalidRequestError
+from vai.errors import DiskFullError, InvalidRequestError
 from vai.store import Export, ExportAsk, ExportPart, ExportPiece, Store
 from vai.types import Freshness, State
 
@@ -36,6 +37,8 @@ Progress = Callable[[int, int], object]
 #: A path, or anything that bytes can be written to.
 Target = str | os.PathLike[str] | BinaryIO
 
+#: No space, or none that this user may take.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _PARTS: Final = msgspec.json.Decoder(tuple[ExportPart, ...])
 
 
@@ -90,6 +93,7 @@ def export(
 
     Raises:
         InvalidRequestError: the target exists, is a cluster file, or does not take the format.
+        DiskFullError: there is no space for it; nothing was left there.
     """
     path = target if isinstance(target, (str, os.PathLike)) else None
     if path is not None:
@@ -195,6 +199,11 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         made.replace(target)
-    except BaseException:
+    except BaseException as error:
         made.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise DiskFullError(
+                f"{target}: no space left on the device; nothing was left there. Free some space, "
+                "or export to another one"
+            ) from error
         raise

@@ -65,8 +65,8 @@ class Queries:
         object of that moment once, whatever changes meanwhile.
 
         A field is a name of the catalogue (`status.phase`, `restarts`, `age`), a label as
-        `labels[app]`, or a path (`.spec.containers[*].image`); a path that is not indexed works,
-        slowly, and `explain` says how to index it.
+        `labels[app]`, or a path (`.spec.containers[*].image`); in `where` a path that is not
+        indexed works, slowly, and `explain` says how to index it.
 
         Args:
             resource: as kubectl takes it; several are merged in one order; "*" is all of them.
@@ -206,7 +206,7 @@ class Queries:
 
         Args:
             resource: as `list`.
-            by: fields to group by.
+            by: fields to group by; of several values the first one counts.
             namespace: as `list`.
             sum: fields to add up; quantities exactly.
             min: fields whose least value is wanted.
@@ -214,7 +214,7 @@ class Queries:
             **asked: filters and freshness, as `list`.
 
         Returns:
-            The groups in the order of their keys.
+            The groups in the order of their keys, objects without a value first.
         """
         wanted = GroupBy(by=names(by), sum=names(sum), min=names(min), max=names(max))
         base = Request(resources=(), project="keys", limit=1, group=wanted)

@@ -146,7 +146,8 @@ class Group(msgspec.Struct, frozen=True):
     Attributes:
         key: the value of each field that was grouped by; None where an object has none.
         count: the objects, counted.
-        sum: of each field asked for; None where no object has a value. A quantity as text.
+        sum: of each field asked for; None where no object has a value. Quantities and durations
+            as text.
         min: the least value of each field asked for.
         max: the greatest.
     """

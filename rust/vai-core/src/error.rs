@@ -173,6 +173,18 @@ impl Error {
             _ => Self::Internal(format!("{at}: {error}")),
         }
     }
+
+    /// An error of `SQLite` while it wrote another file than the cluster file.
+    pub(crate) fn of_target(self, path: &Path) -> Self {
+        match self {
+            Self::DiskFull(_) => Self::DiskFull(format!(
+                "{}: no space left on the device; nothing was left there. Free some space, or \
+                 choose another one",
+                path.display()
+            )),
+            other => other,
+        }
+    }
 }
 
 impl From<SelectorError> for Error {

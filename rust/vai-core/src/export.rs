@@ -133,6 +133,11 @@ impl Store {
                 let outcome =
                     Exporter { store, announce: Some(announce), sender: &sender }.run(&asks, &form);
                 if let Err(error) = outcome {
+                    // The cluster file is only read; what is full is where the database goes.
+                    let error = match &form {
+                        Form::Sqlite(target) => error.of_target(target),
+                        Form::Lines | Form::Columns => error,
+                    };
                     // Whoever asked is gone only if they want no more.
                     let _ = sender.send(Err(error));
                 }

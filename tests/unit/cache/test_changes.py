@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import vai
+from tests.timing import wait_until
 from tests.unit.cache.feed import NODES, Feed, cache_of, pod
 
 
@@ -76,9 +77,9 @@ def test_a_loop_ends_when_the_cache_is_closed(feed: Feed, cache: vai.Cache) -> N
     changes = cache.changes("pods")
     loop.start()
     feed.event(scope, "ADDED", pod("web-0", 101))
-    time.sleep(0.3)
+    wait_until(lambda: seen)
     cache.close()
-    loop.join(2)
+    loop.join(30)
     assert not loop.is_alive()
     assert seen == ["shop/web-0"]
     assert list(changes) == []
@@ -162,7 +163,7 @@ def test_coroutines_filter_too_and_are_not_held_up(feed: Feed, cache: vai.Cache)
 
     async def main() -> None:
         changes = cache.aio.changes("pods", "beginning", where="labels[app] = web")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await anext(changes)).key == "shop/web-1"
 
     asyncio.run(main())

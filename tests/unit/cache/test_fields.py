@@ -1,24 +1,16 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 import vai
+from tests.timing import wait_until
 from tests.unit.cache.feed import PODS, Feed, cache_of, pod
 from vai.cache.fieldfile import read_fields
 from vai.types import Field, FieldAsk, FieldType
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
-    end = time.monotonic() + within_s
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
 
 
 def named(cache: vai.Cache, name: str) -> Field | None:
@@ -47,7 +39,7 @@ def test_a_field_is_indexed_at_run_time_and_kept_in_the_file(tmp_path: Path) -> 
         assert (found.source, found.type, found.many, found.paths) == (
             "user", "int", False, (".spec.x",)
         )  # fmt: skip
-        assert eventually(lambda: all(one.ready and one.progress == 1 for one in cache.fields()))
+        wait_until(lambda: all(one.ready and one.progress == 1 for one in cache.fields()))
     with vai.open(path) as reader:
         assert named(reader, "spec.x") is not None
         with pytest.raises(vai.ReadOnlyError):
@@ -66,7 +58,7 @@ def test_values_that_do_not_parse_are_counted(feed: Feed, cache: vai.Cache) -> N
     scope = feed.load([priority("a", 1, 7), priority("b", 2, "high"), priority("c", 3, None)])
     feed.store.index(PODS, ".spec.priority.value", "int")
     feed.store.index(PODS, ".metadata.annotations.level", "quantity")
-    assert eventually(lambda: all(one.ready for one in cache.fields("pods")))
+    wait_until(lambda: all(one.ready for one in cache.fields("pods")))
     changed = pod("a", 10)
     changed["metadata"]["annotations"] = {"level": "1.5Qx"}
     feed.event(scope, "MODIFIED", changed)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import vai
+from tests.timing import one_in_three
 from tests.unit.cache.feed import Feed, cache_of, pod
 
 
@@ -105,57 +106,58 @@ def test_it_ends_with_the_process_in_good_time(feed: Feed) -> None:
 )
 def test_ctrl_c_ends_a_wait_within_a_fifth_of_a_second(feed: Feed, wait: str) -> None:
     feed.load([pod("web-0", 7)])
+    one_in_three(lambda: interrupted(feed, wait), 0.2)
+
+
+def test_ctrl_c_ends_wait_synced(feed: Feed) -> None:
+    feed.scope()
+    one_in_three(lambda: interrupted(feed, "cache.wait_synced()"), 0.2)
+
+
+def interrupted(feed: Feed, wait: str) -> float:
+    """Seconds from the signal to the exception, in a process that had begun to wait."""
     code = f"""
         import asyncio, os, signal, sys, threading, time, vai
         cache = vai.open(sys.argv[1])
-        sent = []
+        begun, sent = threading.Event(), []
         def interrupt():
+            begun.wait()
             time.sleep(0.5)
             sent.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGINT)
         threading.Thread(target=interrupt, daemon=True).start()
         try:
+            begun.set()
             {wait}
         except KeyboardInterrupt:
             print(time.monotonic() - sent[0])
     """
     done = python(code, str(feed.path))
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.2
-
-
-def test_ctrl_c_ends_wait_synced(feed: Feed) -> None:
-    feed.scope()
-    code = """
-        import os, signal, sys, threading, time, vai
-        cache = vai.open(sys.argv[1])
-        threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
-        started = time.monotonic()
-        try:
-            cache.wait_synced()
-        except KeyboardInterrupt:
-            print(time.monotonic() - started)
-    """
-    done = python(code, str(feed.path))
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.6 + 0.2
+    return float(done.stdout)
 
 
 def test_close_is_idempotent_and_quick_with_many_watches_open(feed: Feed) -> None:
     feed.load()
-    cache = vai.open(feed.path)
-    threads = [threading.Thread(target=list, args=(cache.changes("pods"),)) for _ in range(30)]
-    for thread in threads:
-        thread.start()
-    started = time.monotonic()
-    cache.close()
-    cache.close()
-    for thread in threads:
-        thread.join(2)
-    assert time.monotonic() - started < 2
-    assert not any(thread.is_alive() for thread in threads)
-    assert cache.closed
-    assert "closed" in repr(cache)
+
+    def attempt() -> float:
+        cache = vai.open(feed.path)
+        streams = [cache.changes("pods") for _ in range(30)]
+        threads = [threading.Thread(target=list, args=(stream,)) for stream in streams]
+        for thread in threads:
+            thread.start()
+        started = time.monotonic()
+        cache.close()
+        cache.close()
+        for thread in threads:
+            thread.join(30)
+        took_s = time.monotonic() - started
+        assert not any(thread.is_alive() for thread in threads)
+        assert cache.closed
+        assert "closed" in repr(cache)
+        return took_s
+
+    one_in_three(attempt, 2)
 
 
 @pytest.mark.parametrize(

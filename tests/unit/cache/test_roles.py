@@ -4,24 +4,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import vai
+from tests.timing import wait_until
 from tests.unit.cache.feed import Feed, Idle, cache_of
 from vai.cache.engine import Engine
 from vai.store import Store
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
 
 
 def test_the_first_syncs_and_the_others_follow(tmp_path: Path) -> None:
@@ -42,7 +33,7 @@ def test_a_follower_takes_over_when_the_lock_falls_free(feed: Feed) -> None:
         assert cache.role == "reader"
         before = cache.snapshot("pods")
         feed.close()
-        assert eventually(lambda: cache.role == "writer")
+        wait_until(lambda: cache.role == "writer")
         assert [idle.started for idle in made] == [1]
         assert made[0].store.mode == "writer"
         assert cache.snapshot("pods").position >= before.position
@@ -100,6 +91,6 @@ def test_a_failed_takeover_is_tried_again(feed: Feed, caplog: pytest.LogCaptureF
 
     with vai.Cache(Engine(lambda mode: Store(feed.path, mode), connector, "auto")) as cache:
         feed.close()
-        assert eventually(lambda: cache.role == "writer")
+        wait_until(lambda: cache.role == "writer")
     assert len(made) == 2
     assert "not yet" in caplog.text

@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.timing import wait_until
 from tests.unit.cli.support import NAME, NODES, PODS, Builder, Run, meta
 from vai.cli import reading
 from vai.cli.command import as_written
@@ -141,7 +141,7 @@ def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     assert list(scope)[:6] == first
     assert (scope["resource"], scope["namespace"], scope["state"]) == ("pods", "shop", "live")
     assert (scope["objects"], scope["resource_version"]) == (1, "100")
-    assert 0 <= scope["age_s"] < 5
+    assert 0 <= scope["age_s"] < 60
 
 
 def test_status_tells_what_is_indexed_and_what_does_not_parse(build: Builder, run: Run) -> None:
@@ -152,9 +152,7 @@ def test_status_tells_what_is_indexed_and_what_does_not_parse(build: Builder, ru
         fields = json.loads(run("status", "-o", "json").stdout)["fields"]
         return next(one for one in fields if one["name"] == "metadata.annotations.level")
 
-    deadline = time.monotonic() + 5
-    while not level()["ready"] and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: level()["ready"])
     assert level() == {
         "resource": "pods",
         "name": "metadata.annotations.level",

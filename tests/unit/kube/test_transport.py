@@ -190,9 +190,10 @@ def ends_soon(work: Callable[[], Any], end: Callable[[], None]) -> list[BaseExce
     time.sleep(0.2)
     began = time.monotonic()
     end()
-    thread.join(2)
+    thread.join(30)
     assert not thread.is_alive()
-    assert time.monotonic() - began < 0.5
+    # What is not woken waits for a minute.
+    assert time.monotonic() - began < 3
     return raised
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.timing import one_in_three
 from tests.unit.testing.conftest import Client, pod
 from vai.testing import Simulator
 
@@ -180,14 +181,18 @@ def test_expired_credentials_and_tokens() -> None:
 
 
 def test_close_is_quick_with_open_watches_and_may_be_repeated() -> None:
-    sim = Simulator()
-    streams = [
-        Client(sim).watch(f"{PODS}?watch=1&resourceVersion={sim.resource_version}")
-        for _ in range(20)
-    ]
-    started = time.monotonic()
-    sim.close()
-    sim.close()
-    assert time.monotonic() - started < 2
-    for stream in streams:
-        stream.close()
+    def attempt() -> float:
+        sim = Simulator()
+        streams = [
+            Client(sim).watch(f"{PODS}?watch=1&resourceVersion={sim.resource_version}")
+            for _ in range(20)
+        ]
+        started = time.monotonic()
+        sim.close()
+        sim.close()
+        took_s = time.monotonic() - started
+        for stream in streams:
+            stream.close()
+        return took_s
+
+    one_in_three(attempt, 2)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
 
+from tests.timing import one_in_three, wait_until
 from tests.unit.testing.conftest import METADATA, TABLE, Client, config_map, pod
 from vai.testing import Simulator
 
@@ -90,11 +92,16 @@ def test_a_probe_for_nobody_answers_with_the_current_version_at_once(
     api: Client, sim: Simulator
 ) -> None:
     sim.add(config_map("newer"))
-    with api.watch(f"{PODS}&{INITIAL}&fieldSelector=metadata.name%3Dnobody") as stream:
-        started = time.monotonic()
-        event = stream.next()
-    assert time.monotonic() - started < 0.5
-    assert event["object"]["metadata"]["resourceVersion"] == str(sim.resource_version)
+
+    def attempt() -> float:
+        with api.watch(f"{PODS}&{INITIAL}&fieldSelector=metadata.name%3Dnobody") as stream:
+            started = time.monotonic()
+            event = stream.next()
+            took_s = time.monotonic() - started
+        assert event["object"]["metadata"]["resourceVersion"] == str(sim.resource_version)
+        return took_s
+
+    one_in_three(attempt, 0.5)
     assert sim.request_log.probes("pods")
     assert not sim.request_log.lists("pods")
 
@@ -112,15 +119,22 @@ def test_a_bookmark_comes_before_the_deadline_when_something_happened(
 ) -> None:
     sim.add(pod("a"))
     query = f"{PODS}&timeoutSeconds=3&allowWatchBookmarks=true"
-    with api.watch(f"{query}&resourceVersion={sim.resource_version}") as stream:
+    phases = itertools.count()
+
+    def attempt() -> float:
         started = time.monotonic()
-        sim.patch("pods", "a", {"status": {"phase": "Failed"}})
-        assert stream.next()["type"] == "MODIFIED"
-        bookmark = stream.next()
-        assert 0.5 < time.monotonic() - started < 2
-        assert bookmark["type"] == "BOOKMARK"
-        assert bookmark["object"]["metadata"]["resourceVersion"] == str(sim.resource_version)
-        assert stream.line() == b""
+        with api.watch(f"{query}&resourceVersion={sim.resource_version}") as stream:
+            sim.patch("pods", "a", {"status": {"phase": f"Phase{next(phases)}"}})
+            assert stream.next()["type"] == "MODIFIED"
+            bookmark = stream.next()
+            took_s = time.monotonic() - started
+            assert took_s > 0.5
+            assert bookmark["type"] == "BOOKMARK"
+            assert bookmark["object"]["metadata"]["resourceVersion"] == str(sim.resource_version)
+            assert stream.line() == b""
+        return took_s
+
+    one_in_three(attempt, 2)
 
 
 def test_a_quiet_watch_gets_no_bookmark(api: Client, sim: Simulator) -> None:
@@ -209,7 +223,4 @@ def test_a_watch_nobody_reads_ends(api: Client, sim: Simulator) -> None:
     stream = api.watch(f"{PODS}&resourceVersion={sim.resource_version}")
     assert sim.link.connections == 1
     stream.close()
-    deadline = time.monotonic() + 3
-    while sim.link.connections and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert sim.link.connections == 0
+    wait_until(lambda: sim.link.connections == 0)

@@ -9,7 +9,7 @@ use super::request::{Distinct, Group};
 use super::scan::PastRow;
 use crate::error::{Error, Result};
 use crate::postings::{Index, Need, Values};
-use crate::value::{Sum, Type, Value};
+use crate::value::{Sum, Type, Value, Whole};
 
 /// Values of a facet, and distinct values, where no number was given.
 const DEFAULT_VALUES: usize = 100;
@@ -127,7 +127,8 @@ pub(super) struct Grouping<'a> {
 #[derive(Clone, Default)]
 struct Summary {
     count: u64,
-    sums: Vec<Sum>,
+    /// `None` where nothing was added up: that is not zero.
+    sums: Vec<Option<Sum>>,
     mins: Vec<Option<Value>>,
     maxs: Vec<Option<Value>>,
 }
@@ -193,7 +194,7 @@ fn summary<'m>(
     }
     Ok(found.entry(key).or_insert_with(|| Summary {
         count: 0,
-        sums: vec![Sum::default(); grouping.sum.len()],
+        sums: vec![None; grouping.sum.len()],
         mins: vec![None; grouping.min.len()],
         maxs: vec![None; grouping.max.len()],
     }))
@@ -211,9 +212,18 @@ fn bound<'v>(
     }
 }
 
-fn add(total: &mut Sum, value: &Value) {
+fn add(total: &mut Option<Sum>, value: &Value) {
     // Only fields that hold numbers are added up: see `plan`.
-    total.add(value);
+    total.get_or_insert_default().add(value);
+}
+
+/// As the values are told: a sum of durations is one, unless it is too long to be one.
+fn told_sum(kind: Type, sum: Option<&Sum>) -> Json {
+    let Some(total) = sum.and_then(Sum::total) else { return Json::Null };
+    match (kind, total.whole()) {
+        (Type::Duration, Whole::Exactly(nanos)) => Value::Duration(nanos).to_json(kind),
+        _ => Value::Decimal(total).to_json(kind),
+    }
 }
 
 fn told(key: &[Option<Value>], summary: &Summary, grouping: &Grouping<'_>) -> Json {
@@ -227,9 +237,8 @@ fn told(key: &[Option<Value>], summary: &Summary, grouping: &Grouping<'_>) -> Js
         });
         named(counters, values.collect())
     };
-    let sums = grouping.sum.iter().zip(&summary.sums).map(|(counter, sum)| {
-        sum.total().map_or(Json::Null, |total| Value::Decimal(total).to_json(counter.kind))
-    });
+    let sums = grouping.sum.iter().zip(&summary.sums);
+    let sums = sums.map(|(counter, sum)| told_sum(counter.kind, sum.as_ref()));
     json!({
         "key": told(grouping.by, key),
         "count": summary.count,

@@ -332,7 +332,7 @@ impl Store {
             // Half a backup is none; what was there before can't be lost, the name was new.
             let _ = std::fs::remove_file(&files.main);
         }
-        outcome
+        outcome.map_err(|error| error.of_target(&files.main))
     }
 
     /// (epoch, seq) of the last commit.

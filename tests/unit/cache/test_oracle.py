@@ -1,0 +1,174 @@
+"""Any question, of any objects, after any history: compared with a look at every object.
+
+The oracle (tests/unit/cache/oracle) is written from docs/expressions.md, docs/queries.md and
+docs/fields.md, in plain Python over parsed JSON. The examples are always the same, also in CI;
+VAI_ORACLE=long looks elsewhere each time and longer, VAI_ORACLE_EXAMPLES says for how many.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import vai
+from tests.unit.cache.oracle.answers import Question, check, check_facet, matching
+from tests.unit.cache.oracle.model import World, Write
+from tests.unit.cache.oracle.objects import first_lists, writes
+from tests.unit.cache.oracle.places import Json, key_of
+from tests.unit.cache.oracle.questions import questions
+from tests.unit.cache.oracle.values import exact
+
+LONG: Final = os.environ.get("VAI_ORACLE") == "long"
+
+
+def examples(count: int) -> Callable[[Any], Any]:
+    """So many by default and in CI, always the same; in the long run as many as are asked for."""
+    return settings(
+        max_examples=int(os.environ.get("VAI_ORACLE_EXAMPLES", "1000")) if LONG else count,
+        derandomize=not LONG,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@contextmanager
+def world(first: dict[str, list[Json]], *, apart: bool) -> Iterator[World]:
+    """A file of its own for each example: they must not depend on one another."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = World.open(Path(folder) / "cluster.db", first, apart=apart)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@examples(40)
+@given(
+    first_lists(),
+    st.booleans(),
+    st.lists(st.one_of(writes(), questions()), min_size=1, max_size=12),
+    questions(),
+)
+def test_every_answer_is_that_of_a_look_at_every_object(
+    first: dict[str, list[Json]], apart: bool, steps: list[Write | Question], last: Question
+) -> None:
+    with world(first, apart=apart) as made:
+        for step in (*steps, last):
+            if not isinstance(step, Question):
+                made.write(step)
+            elif step.ago is None:
+                check(made.cache, step, made.objects, None)
+            else:
+                position, objects = made.past[-1 - step.ago % len(made.past)]
+                check(made.cache, step, objects, position)
+
+
+@examples(20)
+@given(
+    first_lists(),
+    st.booleans(),
+    st.lists(writes(), max_size=3),
+    questions(),
+    st.integers(1, 3),
+    st.lists(writes(), max_size=6),
+)
+def test_a_walk_gives_the_moment_of_its_first_page_whatever_is_written(
+    first: dict[str, list[Json]],
+    apart: bool,
+    before: list[Write],
+    question: Question,
+    limit: int,
+    meanwhile: list[Write],
+) -> None:
+    with world(first, apart=apart) as made:
+        for write in before:
+            made.write(write)
+        ago = question.ago
+        position, objects = (None, made.past[-1][1]) if ago is None else made.past[-1 - ago % 2]
+        rows = matching(question, objects, time.time_ns() // 1000)
+        cursor, found, pages = None, list[vai.Object](), 0
+        while pages == 0 or cursor is not None:
+            page = made.cache.list(
+                list(question.resources),
+                question.namespaces,
+                sort=question.sort_keys,
+                limit=limit,
+                cursor=cursor,
+                facets=[place.name for place in question.facets],
+                **question.asked(position if cursor is None else None),
+            )
+            assert page.total == len(rows)
+            for place in question.facets:
+                check_facet(place, page.facets[place.name], rows, None)
+            found += page.items
+            cursor, pages = page.cursor, pages + 1
+            for write in meanwhile[pages - 1 : pages]:
+                made.write(write)
+        assert [exact(one.raw) for one in found] == [one for _, one in rows]
+        assert pages == max(1, -(-len(rows) // limit))
+
+
+@examples(20)
+@given(first_lists(), st.booleans(), questions(), st.lists(writes(), min_size=1, max_size=8))
+def test_the_changes_of_a_filter_add_up_to_what_it_selects(
+    first: dict[str, list[Json]], apart: bool, question: Question, happening: list[Write]
+) -> None:
+    with world(first, apart=apart) as made:
+        now_us = time.time_ns() // 1000
+        filters = question.asked(None)
+        changes = made.cache.changes(
+            list(question.resources),
+            made.cache.position(),
+            namespace=question.namespaces if question.resources == ("pods",) else None,
+            label_selector=filters["label_selector"],
+            field_selector=filters["field_selector"],
+            where=filters["where"],
+        )
+        spaces = question.namespaces if question.resources == ("pods",) else None
+        asked = Question(
+            resources=question.resources,
+            namespaces=spaces,
+            where=question.where,
+            labels=question.labels,
+            fields=question.fields,
+        )
+        shown = selected(asked, made, now_us)
+        for write in happening:
+            made.write(write)
+            while (change := changes.poll()) is not None:
+                apply(change, shown)
+            assert shown == selected(asked, made, now_us)
+
+
+def selected(question: Question, made: World, now_us: int) -> dict[tuple[str, str], Json]:
+    rows = matching(question, made.objects, now_us)
+    return {(name, key_of(one)): one for name, one in rows}
+
+
+def apply(change: vai.Change, shown: dict[tuple[str, str], Json]) -> None:
+    """An add is of something new, an update and a delete of what was shown last."""
+    place = change.resource, change.key
+    if change.op == "add":
+        assert place not in shown
+        assert change.old is None
+    else:
+        assert change.old is not None
+        old, before = exact(change.old.raw), shown.pop(place)
+        if change.op == "delete":
+            # The server sends the last state under the resourceVersion of the delete.
+            old["metadata"].pop("resourceVersion")
+            before = before | {"metadata": dict(before["metadata"])}
+            before["metadata"].pop("resourceVersion")
+        assert old == before
+    if change.object is not None:
+        assert change.op != "delete"
+        shown[place] = exact(change.object.raw)
