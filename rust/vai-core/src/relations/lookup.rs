@@ -17,9 +17,12 @@ use crate::store::{Inner, Resource, ScopeRow, scopes};
 /// Kinds that select pods without owning them.
 const SELECTING: &[(&str, &str)] =
     &[("", "Service"), ("policy", "PodDisruptionBudget"), ("networking.k8s.io", "NetworkPolicy")];
-/// Kinds that name objects of these kinds by name, and the paths where the names are: fields of the
-/// catalogue are looked up, other paths are read in the bodies of the namespace.
-const NAMING: &[(&str, &[(&str, &str, &[&str])])] = &[
+/// A kind that names others by name (its group and itself), and the paths where the names are: fields
+/// of the catalogue are looked up, other paths are read in the bodies of the namespace.
+type Naming = (&'static str, &'static str, &'static [&'static str]);
+
+/// Who names objects of these kinds.
+const NAMING: &[(&str, &[Naming])] = &[
     ("ConfigMap", &[("", "Pod", IN_PODS[0])]),
     (
         "Secret",
@@ -59,7 +62,7 @@ const NAMING: &[(&str, &[(&str, &str, &[&str])])] = &[
     ("StatefulSet", SCALING),
     ("ReplicaSet", SCALING),
 ];
-const SCALING: &[(&str, &str, &[&str])] =
+const SCALING: &[Naming] =
     &[("autoscaling", "HorizontalPodAutoscaler", &[".spec.scaleTargetRef.name"])];
 /// Where pods have the names of `ConfigMap`s, and of Secrets.
 const IN_PODS: [&[&str]; 2] = [
