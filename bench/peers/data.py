@@ -28,7 +28,8 @@ import msgspec
 
 from bench.peers import oracle
 from bench.peers.questions import LATE, SHARES, Question, Shapes, questions
-from vai.testing.generate import Counts, Generator, Workload
+from vai.testing.generate import Counts, Generator
+from vai.testing.generate_pods import Workload
 
 #: `limit` of the list requests that the pages answer (client-go tools/pager/pager.go).
 PAGE_OBJECTS: Final = 500

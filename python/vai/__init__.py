@@ -33,6 +33,7 @@ from vai.cache import (
     Page,
     Related,
     Snapshot,
+    Tree,
     connect,
     open,  # noqa: A004 - vai.open
 )
@@ -140,6 +141,7 @@ __all__ = [
     "StaleError",
     "State",
     "SyncTimeoutError",
+    "Tree",
     "UnknownFieldError",
     "UnknownResourceError",
     "VaiError",

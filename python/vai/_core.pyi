@@ -100,12 +100,12 @@ class Row:
 
 @final
 class Rows:
-    """Stored objects of one moment, in key order; bodies stay compressed until asked for."""
+    """Stored objects of one moment, in the order asked for; bodies stay compressed until read."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Row: ...
     def find(self, key: str) -> int | None:
-        """Index of the row with this key; binary search."""
+        """Index of the row with this key; binary search where keys are the order."""
     def keys(self) -> list[str]: ...
     @property
     def epoch(self) -> int: ...
@@ -118,9 +118,7 @@ class Rows:
     @property
     def total(self) -> int: ...  # of all matching objects, not only of this page
     @property
-    def next_key(self) -> str | None: ...  # pass as `after` for the next page; None at the end
-    @property
-    def cursor(self) -> str | None: ...  # of `query`: for the next page; None at the end
+    def cursor(self) -> str | None: ...  # for the next page; None at the end
     @property
     def known_since_s(self) -> float | None:
         """Unix time since when the state of a past moment was known, if it lies in a gap."""
@@ -185,6 +183,19 @@ class RelatedRow:
     def missing(self) -> Literal["", "absent", "unknown"]: ...  # why there is no body
     @property
     def body(self) -> bytes | None: ...
+
+@final
+class Relations:
+    """An object and the others in relation to it, of one moment."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def owners(self) -> list[RelatedRow]: ...  # each before its own owners, controllers first
+    @property
+    def dependents(self) -> list[RelatedRow]: ...  # each before its own, by resource and key
+    @property
+    def neighbours(self) -> list[RelatedRow]: ...  # by how they are related
 
 @final
 class ListPage:
@@ -430,29 +441,14 @@ class Store:
     # reading
     def get(self, resource: str, namespace: str | None, name: str) -> Row | None:
         """None = proven absent. Raises NotSyncedError or NotKeptError where that is unknown."""
-    def rows(
-        self,
-        resource: str,
-        namespaces: list[str] | None = None,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int = 0,
-        after: str = "",
-        cells: bool = False,
-    ) -> Rows:
-        """The objects of one moment, in key order (bytes of `namespace/name`, etcd's order).
-
-        `namespaces` None means whatever is kept. `limit` 0 means all. `cells`: also read the
-        server's printer cells (`Row.cells` is None without). Raises NotSyncedError,
-        NotKeptError, InvalidSelectorError, UnknownFieldError or QueryTimeoutError.
-        """
     def query(self, request: bytes) -> Rows:
         """What a request asks for, of one moment; `request` is JSON as `vai_core::query::Request`.
 
-        Cursors are pinned to the moment of their first page. Raises InvalidRequestError,
-        InvalidExpressionError, InvalidSelectorError, UnknownFieldError, InvalidCursorError,
-        ExpiredError (history does not reach back), NotSyncedError, NotKeptError or
-        QueryTimeoutError.
+        The order is that of keys (bytes of `namespace/name`, etcd's order) where no other is asked
+        for. `Row.cells` is None without `cells`. Cursors are pinned to the moment of their first
+        page. Raises InvalidRequestError, InvalidExpressionError, InvalidSelectorError,
+        UnknownFieldError, InvalidCursorError, ExpiredError (history does not reach back),
+        NotSyncedError, NotKeptError or QueryTimeoutError.
         """
     def position(self) -> tuple[int, int]:
         """(epoch, seq) of the last commit."""
@@ -475,13 +471,20 @@ class Store:
     def position_at(self, time_ms: int) -> tuple[int, int]:
         """Behind the last change committed at or before a Unix time, by a search in O(log n)."""
 
-    # relations, each read in one snapshot; NotFoundError if the object is not in the file
-    def owners(self, resource: str, key: str) -> list[RelatedRow]:
-        """Each owner before its own owners, controllers first."""
-    def dependents(self, resource: str, key: str, depth: int) -> list[RelatedRow]:
-        """Each before its own dependents, siblings by resource and key."""
-    def related(self, resource: str, key: str) -> list[RelatedRow]:
-        """All that is one step away. Who names it is looked for in the bodies of a namespace."""
+    def relations(
+        self,
+        resource: str,
+        key: str,
+        owners: bool = False,
+        depth: int = 0,
+        neighbours: bool = False,
+    ) -> Relations:
+        """The relations of an object as far as they are asked for, read in one snapshot.
+
+        `depth`: of its dependents. `neighbours`: all that is one step away; who names it is found
+        by fields of the catalogue, or in the bodies of its namespace. Raises NotFoundError,
+        NotSyncedError, NotKeptError or QueryTimeoutError.
+        """
 
     # named consumers
     def consumer(self, name: str) -> Consumer:
@@ -508,7 +511,7 @@ class Store:
         `asks`: JSON array of `{"resource", "namespaces", "label_selector", "field_selector"}`.
         "lines": bodies as the server sent them, one a line. "columns": JSON objects of columns
         `{"namespace": [...], "name": [...], ..., "body": [...]}`. "sqlite": a new database at
-        `target`, under a temporary name until it is whole. Errors as `rows`.
+        `target`, under a temporary name until it is whole. Errors as `query`.
         """
     def check_export_target(self, target: str, overwrite: bool) -> None:
         """Raise InvalidRequestError where an export may not go: cluster files, what exists."""

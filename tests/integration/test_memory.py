@@ -92,7 +92,7 @@ CODE = """
         page = listing.end_page()
         listing.publish(page.resource_version)
         after = peak()
-        kept = store.rows(pods, limit=1).total
+        kept = store.rows(pods).total
     print(json.dumps({"before": before, "after": after, "sent": sent_objects, "kept": kept}))
 """
 

@@ -14,7 +14,7 @@ from vai.cache.changes import AsyncChanges, Changes
 from vai.cache.connect import TEMPORARY, connect, open  # noqa: A004 - vai.open
 from vai.cache.explain import Explain
 from vai.cache.export import Exported
-from vai.cache.relations import Related
+from vai.cache.relations import Related, Tree
 from vai.cache.views import Change, Page, Snapshot
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Page",
     "Related",
     "Snapshot",
+    "Tree",
     "connect",
     "open",
 ]

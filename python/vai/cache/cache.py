@@ -365,7 +365,8 @@ class Cache(Queries):
 
         Its owners and dependents; the pods that its selector chooses (Service, Deployment, …), or
         whose selectors choose it; its node, ConfigMaps, Secrets, claims, Services and whatever
-        else it names; and what names it. The last is looked for in the bodies of its namespace.
+        else it names; and what names it, which is found by fields of the catalogue, or (users of a
+        ConfigMap or a Secret) in the bodies of its namespace.
 
         Args:
             resource: as kubectl takes it.
@@ -377,6 +378,30 @@ class Cache(Queries):
             NotSyncedError, NotKeptError: as `get`.
         """
         return relations.related(self._reads, resource, name, namespace)
+
+    def tree(
+        self,
+        resource: str,
+        name: str,
+        *,
+        namespace: str | None = None,
+        depth: int | None = None,
+        related: bool = False,
+    ) -> relations.Tree:
+        """An object with its owners and its dependents, all of one moment.
+
+        Args:
+            resource: as kubectl takes it.
+            name: metadata.name, or a whole key `namespace/name`.
+            namespace: of a namespaced object.
+            depth: of dependents: 1 for its own; None for all.
+            related: also what `related` tells.
+
+        Raises:
+            NotFoundError: there is no such object.
+            NotSyncedError, NotKeptError: as `get`.
+        """
+        return relations.tree(self._reads, resource, name, namespace, depth, related=related)
 
     # waits
 

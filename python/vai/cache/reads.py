@@ -20,7 +20,7 @@ from vai.errors import (
     UnknownResourceError,
 )
 from vai.objects import Object
-from vai.store import ExportAsk, Rows, Store, compare_resource_versions
+from vai.store import ExportAsk, Relations, Rows, Store, compare_resource_versions
 from vai.types import EVERYTHING, Freshness, Resource, Scope, ScopeStatus
 
 if TYPE_CHECKING:
@@ -232,6 +232,25 @@ class Reads:
                 )
             )
         return found
+
+    def relations(
+        self,
+        word: str,
+        name: str,
+        namespace: str | None,
+        *,
+        owners: bool = False,
+        depth: int = 0,
+        neighbours: bool = False,
+    ) -> Relations:
+        """The relations of an object as far as they are asked for, of one moment."""
+        resource = self.resolve(word)
+        place, last = identity_of(resource, name, namespace)
+        key = last if place is None else f"{place}/{last}"
+        with self._translated(resource):
+            return self.store.relations(
+                resource, key, owners=owners, depth=depth, neighbours=neighbours
+            )
 
     # inside
 

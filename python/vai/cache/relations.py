@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
 
-from vai.cache.query import identity_of
 from vai.cache.reads import Reads
-from vai.errors import InvalidRequestError, NotFoundError
+from vai.errors import InvalidRequestError
 from vai.objects import Object
 from vai.store import RelatedRow
-from vai.types import Resource
 
 How = Literal["owner", "dependent", "selects", "selected-by", "uses", "used-by"]
 
@@ -45,47 +43,62 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
     missing: Literal["", "absent", "unknown"]
 
 
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """An object with what owns it and what it owns, of one moment.
+
+    Attributes:
+        object: the one that was asked about.
+        owners: as `Cache.owners`.
+        dependents: as `Cache.dependents`.
+        related: as `Cache.related`; empty where it was not asked for.
+    """
+
+    object: Object
+    owners: tuple[Related, ...]
+    dependents: tuple[Related, ...]
+    related: tuple[Related, ...]
+
+
 def owners(reads: Reads, word: str, name: str, namespace: str | None) -> list[Related]:
     """See `Cache.owners`."""
-    return _ask(reads, word, name, namespace, reads.store.owners)
+    return _all(reads.relations(word, name, namespace, owners=True).owners)
 
 
 def dependents(
     reads: Reads, word: str, name: str, namespace: str | None, depth: int | None
 ) -> list[Related]:
     """See `Cache.dependents`."""
-    if depth is not None and depth < 1:
-        raise InvalidRequestError(f"depth must be at least 1, not {depth}")
-    most = _EVERY if depth is None else min(depth, _EVERY)
-    return _ask(
-        reads,
-        word,
-        name,
-        namespace,
-        lambda resource, key: reads.store.dependents(resource, key, most),
-    )
+    return _all(reads.relations(word, name, namespace, depth=_depth(depth)).dependents)
 
 
 def related(reads: Reads, word: str, name: str, namespace: str | None) -> list[Related]:
     """See `Cache.related`."""
-    return _ask(reads, word, name, namespace, reads.store.related)
+    return _all(reads.relations(word, name, namespace, neighbours=True).neighbours)
 
 
-def _ask(
-    reads: Reads,
-    word: str,
-    name: str,
-    namespace: str | None,
-    question: Callable[[Resource, str], Sequence[RelatedRow]],
-) -> list[Related]:
-    resource = reads.resolve(word)
-    place, last = identity_of(resource, name, namespace)
-    # First, for it tells what is proven absent from what is not known.
-    if reads.get(word, name, namespace) is None:
-        where = f" in namespace {place}" if place else ""
-        raise NotFoundError(f"{resource.name} {last!r}: there is none{where}")
-    key = last if place is None else f"{place}/{last}"
-    return [_related(row) for row in question(resource, key)]
+def tree(
+    reads: Reads, word: str, name: str, namespace: str | None, depth: int | None, *, related: bool
+) -> Tree:
+    """See `Cache.tree`."""
+    found = reads.relations(
+        word, name, namespace, owners=True, depth=_depth(depth), neighbours=related
+    )
+    return Tree(
+        object=Object(found.body),
+        owners=tuple(_all(found.owners)),
+        dependents=tuple(_all(found.dependents)),
+        related=tuple(_all(found.neighbours)),
+    )
+
+
+def _depth(depth: int | None) -> int:
+    if depth is not None and depth < 1:
+        raise InvalidRequestError(f"depth must be at least 1, not {depth}")
+    return _EVERY if depth is None else min(depth, _EVERY)
+
+
+def _all(rows: Iterable[RelatedRow]) -> list[Related]:
+    return [_related(row) for row in rows]
 
 
 def _related(row: RelatedRow) -> Related:

@@ -18,7 +18,10 @@ _COMMANDS: Final = {
     "changes": ("vai.cli.changes:changes", "Follow what happens to objects, also in the past."),
     "tree": ("vai.cli.tree:tree", "Show the owners and dependents of an object as a tree."),
     "status": ("vai.cli.status:status", "Say what a cluster file keeps and how fresh it is."),
-    "forget": ("vai.cli.forget:forget", "Delete a resource from a cluster file."),
+    "forget": (
+        "vai.cli.forget:forget",
+        "Delete a resource or a consumer's position from a cluster file.",
+    ),
     "export": ("vai.cli.export:export", "Write whole resources as NDJSON, SQLite or Parquet."),
     "backup": ("vai.cli.backup:backup", "Copy a cluster file, also while it is written."),
     "demo": ("vai.cli.demo:demo", "See all of it work against a simulated API server."),

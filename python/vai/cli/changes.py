@@ -82,7 +82,8 @@ def changes(
     that a list found after a gap are marked: what happened in between is not known.
 
     With --consumer each change comes at least once, also across restarts: the next one is asked
-    for when the line is written. One process at a time can be a consumer.
+    for when the line is written. One process at a time can be a consumer. History waits for it;
+    `vai forget --consumer NAME` ends that.
 
     Examples:
       vai changes pods -n shop --file prod.db

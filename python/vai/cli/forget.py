@@ -1,4 +1,4 @@
-"""`vai forget`: delete a resource from a cluster file."""
+"""`vai forget`: delete a resource from a cluster file, or the position of a consumer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,25 @@ if TYPE_CHECKING:
     from vai.store import Store
 
 
-@click.command(cls=Command, short_help="Delete a resource from a cluster file.")
-@click.argument("resource")
+@click.command(
+    cls=Command, short_help="Delete a resource or a consumer's position from a cluster file."
+)
+@click.argument("resource", required=False)
 @click.option("-n", "--namespace", help="Only what was synced for this namespace.")
 @click.option("-l", "--selector", help="Only what was synced with this label selector.")
+@click.option(
+    "--consumer",
+    metavar="NAME",
+    help="Instead of a resource: how far this consumer of `vai changes` got.",
+)
 @file_option
 @kubeconfig_option
 @context_option
 def forget(
-    resource: str,
+    resource: str | None,
     namespace: str | None,
     selector: str | None,
+    consumer: str | None,
     file: str | None,
     kubeconfig: str | None,
     context: str | None,
@@ -39,19 +47,42 @@ def forget(
     the ones synced with this namespace or selector. Nothing happens in the cluster. Refused while
     a `vai sync` writes the file.
 
+    With --consumer the position of a named consumer is deleted instead: history no longer waits
+    for it, and under that name `vai changes` begins anew. Refused while it runs.
+
     Examples:
       vai forget --file prod.db events
       vai forget --file prod.db pods -n shop
+      vai forget --file prod.db --consumer billing
 
     Exit codes:
       0  done
-      1  error: nothing of it is kept, or a writer runs
+      1  error: nothing of it is kept, a writer runs, or the consumer is unknown or runs
       2  wrong usage
     """
+    labels = _canonical(selector)
+    if consumer is not None and (resource or namespace or selector):
+        raise click.UsageError("forget a RESOURCE or a --consumer, not both")
+    if consumer is None and resource is None:
+        raise click.UsageError("name a RESOURCE, or a --consumer")
+    path = file_of(file, context, kubeconfig)
+    if resource is None:
+        _forget_consumer(path, consumer or "")
+    else:
+        _forget_scopes(path, resource, namespace, labels)
+
+
+def _forget_consumer(path: Path, name: str) -> None:
+    with open_reader(path) as store:
+        known = [consumer.name for consumer in store.consumers()]
+        if name not in known or not store.forget_consumer(name):
+            raise Failure(f"{path} has no consumer {name!r}; it has {', '.join(known) or 'none'}")
+    click.echo(f"forgot consumer {name}")
+
+
+def _forget_scopes(path: Path, resource: str, namespace: str | None, labels: str | None) -> None:
     from vai.store import Store
 
-    path = file_of(file, context, kubeconfig)
-    labels = _canonical(selector)
     # A writer would create a missing file: look first.
     open_reader(path).close()
     with Store(path, "writer") as store:

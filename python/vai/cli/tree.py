@@ -66,12 +66,9 @@ def tree(
     from vai.cache import open as open_cache
 
     with open_cache(path) as cache:
-        owners = cache.owners(resource.name, name, namespace=place)
-        below = cache.dependents(resource.name, name, namespace=place, depth=depth)
-        beside = cache.related(resource.name, name, namespace=place) if related else []
-        found = cache.get(resource.name, name, namespace=place)
-    key = f"{place}/{name}" if place else name
-    for line in _lines(_label(resource.name, key, found), owners, below, beside):
+        found = cache.tree(resource.name, name, namespace=place, depth=depth, related=related)
+    label = _label(resource.name, name, found.object)
+    for line in _lines(label, found.owners, found.dependents, found.related):
         click.echo(line.rstrip())
 
 

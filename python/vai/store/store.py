@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self, cast
 
 import msgspec
 
-from vai._core import Changes, Consumer, Export, Listing, RelatedRow, Row, Rows, Watching, nearest
+from vai._core import Changes, Consumer, Export, Listing, Relations, Row, Rows, Watching, nearest
 from vai._core import Store as Core
 from vai.errors import (
     ForkedError,
@@ -49,7 +49,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ExportAsk(msgspec.Struct, frozen=True, kw_only=True):
-    """What to export of one resource; see `Store.rows`."""
+    """What to export of one resource; see `Request`."""
 
     resource: str
     namespaces: tuple[str, ...] | None = None
@@ -343,14 +343,15 @@ class Store:
         *,
         label_selector: str = "",
         field_selector: str = "",
-        limit: int = 0,
-        after: str = "",
-        cells: bool = False,
     ) -> Rows:
-        """The objects of one moment, in key order; see `vai._core.Store.rows`."""
-        chosen = None if namespaces is None else list(namespaces)
-        return self._core.rows(
-            resource.name, chosen, label_selector, field_selector, limit, after, cells
+        """All matching objects of one moment, in key order; errors as `query`."""
+        return self.query(
+            Request(
+                resources=(resource.name,),
+                namespaces=None if namespaces is None else tuple(namespaces),
+                label_selector=label_selector,
+                field_selector=field_selector,
+            )
         )
 
     def query(self, request: Request) -> Rows:
@@ -418,17 +419,17 @@ class Store:
         """Behind the last change that was committed at or before a Unix time."""
         return Position(*self._core.position_at(int(unix_s * 1000)))
 
-    def owners(self, resource: Resource, key: str) -> list[RelatedRow]:
-        """See `vai._core.Store.owners`."""
-        return self._core.owners(resource.name, key)
-
-    def dependents(self, resource: Resource, key: str, depth: int) -> list[RelatedRow]:
-        """See `vai._core.Store.dependents`."""
-        return self._core.dependents(resource.name, key, depth)
-
-    def related(self, resource: Resource, key: str) -> list[RelatedRow]:
-        """See `vai._core.Store.related`."""
-        return self._core.related(resource.name, key)
+    def relations(
+        self,
+        resource: Resource,
+        key: str,
+        *,
+        owners: bool = False,
+        depth: int = 0,
+        neighbours: bool = False,
+    ) -> Relations:
+        """See `vai._core.Store.relations`."""
+        return self._core.relations(resource.name, key, owners, depth, neighbours)
 
     def consumer(self, name: str) -> Consumer:
         """Become the consumer of a name. Raises ConsumerBusyError while another one is that."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from vai.testing.durations import micro_timestamp, timestamp
-from vai.testing.generate import Counts, Generator, Workload
+from vai.testing.generate import Counts, Generator
+from vai.testing.generate_pods import Workload
 from vai.testing.objects import Json
 
 if TYPE_CHECKING:

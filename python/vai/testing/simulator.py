@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from vai.testing.faults import Damage, Faults, Match
-from vai.testing.generate import Counts, Generator, Workload
+from vai.testing.generate import Counts, Generator
+from vai.testing.generate_pods import Workload
 from vai.testing.link import Connection, Cut, Link
 from vai.testing.log import RequestLog
 from vai.testing.objects import Json

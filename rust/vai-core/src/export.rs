@@ -14,8 +14,10 @@ mod target;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use rusqlite::{Connection, OptionalExtension};
@@ -26,7 +28,7 @@ use self::fields::Layout;
 pub use self::fields::{ColumnType, FieldColumn};
 use self::sqlite::Database;
 use crate::error::{Error, Result};
-use crate::query::{self, Query};
+use crate::query::{self, Patience, Request};
 use crate::store::{Resource, ScopeStatus, Store};
 
 /// A piece is handed on when it has so many bytes; a larger object is a piece of its own.
@@ -117,21 +119,40 @@ pub enum Next {
 pub struct Export {
     parts: Vec<Part>,
     pieces: Option<Receiver<Result<Piece>>>,
+    /// Nobody wants it any more.
+    unwanted: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Store {
     /// Begins an export; returns when it is known what belongs to it.
     pub fn export(&self, asks: Vec<Ask>, form: Form) -> Result<Export> {
+        self.export_while(asks, form, &|| true)
+    }
+
+    /// The same as long as `go_on` says so; it is asked about every 50 ms until it is known what
+    /// belongs to it.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where it said no.
+    pub fn export_while(
+        &self,
+        asks: Vec<Ask>,
+        form: Form,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Export> {
         self.inner.check()?;
         let (announce, announced) = bounded(1);
         let (sender, pieces) = bounded(PIECES);
         let store = self.clone();
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let gone = Arc::clone(&unwanted);
         let thread = std::thread::Builder::new()
             .name("vai-export".into())
             .spawn(move || {
-                let outcome =
-                    Exporter { store, announce: Some(announce), sender: &sender }.run(&asks, &form);
+                let exporter =
+                    Exporter { store, announce: Some(announce), sender: &sender, unwanted: &gone };
+                let outcome = exporter.run(&asks, &form);
                 if let Err(error) = outcome {
                     // The cluster file is only read; what is full is where the database goes.
                     let error = match &form {
@@ -143,17 +164,24 @@ impl Store {
                 }
             })
             .map_err(Error::internal)?;
-        let mut export = Export { parts: Vec::new(), pieces: Some(pieces), thread: Some(thread) };
-        match announced.recv() {
-            Ok(parts) => export.parts = parts,
-            // It failed before there was anything to announce, and says why.
-            Err(_) => match export.next(PATIENCE)? {
-                Next::Piece(_) | Next::Waiting | Next::End => {
-                    return Err(Error::internal("the export ended before it began"));
+        let pieces = Some(pieces);
+        let mut export = Export { parts: Vec::new(), pieces, unwanted, thread: Some(thread) };
+        loop {
+            match announced.recv_timeout(Patience::ASKS_EVERY) {
+                Ok(parts) => {
+                    export.parts = parts;
+                    return Ok(export);
                 }
-            },
+                Err(RecvTimeoutError::Timeout) if go_on() => {}
+                Err(RecvTimeoutError::Timeout) => return Err(Error::Interrupted),
+                // It failed before there was anything to announce, and says why.
+                Err(RecvTimeoutError::Disconnected) => match export.next(PATIENCE)? {
+                    Next::Piece(_) | Next::Waiting | Next::End => {
+                        return Err(Error::internal("the export ended before it began"));
+                    }
+                },
+            }
         }
-        Ok(export)
     }
 }
 
@@ -178,6 +206,7 @@ impl Export {
 impl Drop for Export {
     fn drop(&mut self) {
         // Nobody takes pieces any more: the thread ends with the next one.
+        self.unwanted.store(true, Ordering::Relaxed);
         self.pieces = None;
         if let Some(thread) = self.thread.take() {
             // A panic in it is reported by the thread itself.
@@ -206,6 +235,7 @@ struct Exporter<'a> {
     store: Store,
     announce: Option<Sender<Vec<Part>>>,
     sender: &'a Sender<Result<Piece>>,
+    unwanted: &'a AtomicBool,
 }
 
 /// Where the walk is.
@@ -230,7 +260,7 @@ impl Exporter<'_> {
             Form::Sqlite(path) => Sink::Sqlite(Box::new(Database::create(path)?)),
         };
         loop {
-            let inner = std::sync::Arc::clone(&self.store.inner);
+            let inner = Arc::clone(&self.store.inner);
             let stop = inner.read_within(None, |db| {
                 let transaction = db.unchecked_transaction()?;
                 let walk = match &mut walk {
@@ -271,17 +301,18 @@ impl Exporter<'_> {
         statuses: &[ScopeStatus],
     ) -> Result<Walk> {
         let mut walk = Walk::default();
+        let deadline = Instant::now() + self.store.inner.options.query_timeout;
+        let wanted = || !self.unwanted.load(Ordering::Relaxed);
         for ask in asks {
-            let found = query::selected(
-                db,
-                &Query {
-                    resource: ask.resource.clone(),
-                    namespaces: ask.namespaces.clone(),
-                    label_selector: ask.label_selector.clone(),
-                    field_selector: ask.field_selector.clone(),
-                    ..Query::default()
-                },
-            )?;
+            let request = Request {
+                resources: vec![ask.resource.clone()],
+                namespaces: ask.namespaces.clone(),
+                label_selector: ask.label_selector.clone(),
+                field_selector: ask.field_selector.clone(),
+                ..Request::default()
+            };
+            let patience = Patience::new(deadline, &wanted);
+            let found = query::selected(db, &self.store.inner, &request, patience)?;
             let layout = match sink {
                 Sink::Lines => Layout::default(),
                 Sink::Columns(_) | Sink::Sqlite(_) => {

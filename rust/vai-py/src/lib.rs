@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use super::listing::{ListPage, Listing};
     #[pymodule_export]
-    use super::relations::RelatedRow;
+    use super::relations::{RelatedRow, Relations};
     #[pymodule_export]
     use super::rows::{Row, Rows};
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! `RelatedRow`: an object in relation to another.
+//! `Relations` and `RelatedRow`: an object and the others in relation to it.
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -53,5 +53,41 @@ impl RelatedRow {
     #[getter]
     fn body<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
         self.0.body.as_ref().map(|body| PyBytes::new(py, body))
+    }
+}
+
+#[pyclass(frozen, module = "vai._core")]
+pub(crate) struct Relations(relations::Relations);
+
+impl From<relations::Relations> for Relations {
+    fn from(found: relations::Relations) -> Self {
+        Self(found)
+    }
+}
+
+fn rows(found: &[relations::Related]) -> Vec<RelatedRow> {
+    found.iter().cloned().map(Into::into).collect()
+}
+
+#[pymethods]
+impl Relations {
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.body)
+    }
+
+    #[getter]
+    fn owners(&self) -> Vec<RelatedRow> {
+        rows(&self.0.owners)
+    }
+
+    #[getter]
+    fn dependents(&self) -> Vec<RelatedRow> {
+        rows(&self.0.dependents)
+    }
+
+    #[getter]
+    fn neighbours(&self) -> Vec<RelatedRow> {
+        rows(&self.0.neighbours)
     }
 }

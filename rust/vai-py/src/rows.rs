@@ -116,11 +116,6 @@ impl Rows {
     }
 
     #[getter]
-    fn next_key(&self) -> Option<&str> {
-        self.0.next_key()
-    }
-
-    #[getter]
     fn cursor(&self) -> Option<&str> {
         self.0.cursor()
     }

@@ -10,8 +10,9 @@ use pyo3::types::PyBytes;
 use serde::Serialize;
 use vai_core::db::live::Reported;
 use vai_core::history::ChangeFilter;
-use vai_core::query::{Query, Request};
+use vai_core::query::Request;
 use vai_core::redact::Redaction;
+use vai_core::relations::Ask;
 use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
 use vai_core::{Error, Result};
 
@@ -20,7 +21,7 @@ use crate::consumers::Consumer;
 use crate::error::IntoPyResult;
 use crate::export::Export;
 use crate::listing::Listing;
-use crate::relations::RelatedRow;
+use crate::relations::Relations;
 use crate::rows::{Row, Rows};
 use crate::watching::Watching;
 
@@ -53,6 +54,27 @@ fn redaction(text: &str) -> Result<Redaction> {
         "none" => Ok(Redaction::None),
         "metadata" => Ok(Redaction::Metadata),
         other => Err(Error::Invalid(format!("redaction {other:?}: use \"none\" or \"metadata\""))),
+    }
+}
+
+/// Work that asks now and then whether to go on: Python runs its signal handlers then, so that
+/// Ctrl-C raises here, not at the end.
+fn interruptible<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&dyn Fn() -> bool) -> Result<T> + Send,
+) -> PyResult<T> {
+    let raised = Mutex::new(None);
+    let go_on = || {
+        let asked = Python::attach(|py| {
+            py.check_signals()?;
+            PyResult::Ok(())
+        });
+        asked.map_err(|error| *raised.lock() = Some(error)).is_ok()
+    };
+    let found = py.detach(|| work(&go_on));
+    match raised.into_inner() {
+        Some(error) => Err(error),
+        None => found.py(),
     }
 }
 
@@ -260,49 +282,9 @@ impl Store {
         Ok(found.map(Into::into))
     }
 
-    #[pyo3(signature = (
-        resource, namespaces=None, label_selector="", field_selector="", limit=0, after="",
-        cells=false
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "named in Python")]
-    fn rows(
-        &self,
-        py: Python<'_>,
-        resource: String,
-        namespaces: Option<Vec<String>>,
-        label_selector: &str,
-        field_selector: &str,
-        limit: usize,
-        after: &str,
-        cells: bool,
-    ) -> PyResult<Rows> {
-        let query = Query {
-            resource,
-            namespaces,
-            label_selector: label_selector.to_owned(),
-            field_selector: field_selector.to_owned(),
-            limit,
-            after: after.to_owned(),
-            cells,
-        };
-        py.detach(|| self.0.rows(&query)).py().map(Into::into)
-    }
-
     fn query(&self, py: Python<'_>, request: &[u8]) -> PyResult<Rows> {
-        // Python runs its signal handlers when it is asked: Ctrl-C raises here, not at the end.
-        let raised = Mutex::new(None);
-        let go_on = || {
-            let asked = Python::attach(|py| {
-                py.check_signals()?;
-                PyResult::Ok(())
-            });
-            asked.map_err(|error| *raised.lock() = Some(error)).is_ok()
-        };
-        let found = py.detach(|| self.0.query_while(&Request::parse(request)?, &go_on));
-        match raised.into_inner() {
-            Some(error) => Err(error),
-            None => found.py().map(Into::into),
-        }
+        interruptible(py, |go_on| self.0.query_while(&Request::parse(request)?, go_on))
+            .map(Into::into)
     }
 
     fn position(&self, py: Python<'_>) -> PyResult<(i64, i64)> {
@@ -355,25 +337,18 @@ impl Store {
         py.detach(|| self.0.forget_consumer(name)).py()
     }
 
-    fn owners(&self, py: Python<'_>, resource: &str, key: &str) -> PyResult<Vec<RelatedRow>> {
-        let found = py.detach(|| self.0.owners(resource, key)).py()?;
-        Ok(found.into_iter().map(Into::into).collect())
-    }
-
-    fn dependents(
+    #[pyo3(signature = (resource, key, owners=false, depth=0, neighbours=false))]
+    fn relations(
         &self,
         py: Python<'_>,
         resource: &str,
         key: &str,
+        owners: bool,
         depth: usize,
-    ) -> PyResult<Vec<RelatedRow>> {
-        let found = py.detach(|| self.0.dependents(resource, key, depth)).py()?;
-        Ok(found.into_iter().map(Into::into).collect())
-    }
-
-    fn related(&self, py: Python<'_>, resource: &str, key: &str) -> PyResult<Vec<RelatedRow>> {
-        let found = py.detach(|| self.0.related(resource, key)).py()?;
-        Ok(found.into_iter().map(Into::into).collect())
+        neighbours: bool,
+    ) -> PyResult<Relations> {
+        let ask = Ask { owners, depth, neighbours };
+        interruptible(py, |go_on| self.0.relations(resource, key, ask, go_on)).map(Into::into)
     }
 
     fn wait_seq(&self, py: Python<'_>, seq: i64, timeout_s: f64) -> PyResult<i64> {
@@ -398,7 +373,7 @@ impl Store {
             .map_err(|error| Error::Invalid(format!("export: {error}")))
             .py()?;
         let form = crate::export::form(form, target).py()?;
-        py.detach(|| self.0.export(asks, form)).py().map(Into::into)
+        interruptible(py, |go_on| self.0.export_while(asks, form, go_on)).map(Into::into)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]

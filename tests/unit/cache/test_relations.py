@@ -15,6 +15,10 @@ REPLICASETS = Resource(
 )
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 CONFIGMAPS = Resource(group="", version="v1", plural="configmaps", kind="ConfigMap")
+SECRETS = Resource(group="", version="v1", plural="secrets", kind="Secret")
+CLAIMS = Resource(
+    group="", version="v1", plural="persistentvolumeclaims", kind="PersistentVolumeClaim"
+)
 RESOURCES = (PODS, NODES, DEPLOYMENTS, REPLICASETS, SERVICES, CONFIGMAPS)
 
 
@@ -150,10 +154,55 @@ def test_what_selects_and_names_pods(shop: vai.Cache) -> None:
         }
 
 
+def test_a_tree_has_the_same_of_one_moment(shop: vai.Cache) -> None:
+    with shop:
+        whole = shop.tree("rs", "web-2", namespace="shop", related=True)
+        assert whole.object.key == "shop/web-2"
+        assert told(whole.owners) == told(shop.owners("rs", "shop/web-2"))
+        assert told(whole.dependents) == told(shop.dependents("rs", "shop/web-2"))
+        assert by_how(whole.related) == by_how(shop.related("rs", "shop/web-2"))
+        bare = shop.tree("deploy", "shop/web", depth=1)
+        assert told(bare.dependents) == told(shop.dependents("deploy", "shop/web", depth=1))
+        assert bare.related == ()
+        with pytest.raises(vai.InvalidRequestError):
+            shop.tree("deploy", "shop/web", depth=0)
+
+
+def test_whoever_names_an_object_in_any_place_uses_it(tmp_path: Path) -> None:
+    feed = Feed(tmp_path / "cluster.db", (PODS, CONFIGMAPS, SECRETS, CLAIMS))
+    for resource, name in ((CONFIGMAPS, "it's"), (SECRETS, "it's"), (CLAIMS, "it's")):
+        feed.load([made(resource, name)], resource)
+    env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "it's", "key": "k"}}}]
+    projected = {"sources": [{"secret": {"name": "it's"}}, {"configMap": {"name": "other"}}]}
+    specs: dict[str, Any] = {
+        "env": {"initContainers": [{"env": env}]},
+        "env-from": {"containers": [{"envFrom": [{"secretRef": {"name": "it's"}}]}]},
+        "projected": {"volumes": [{"name": "a", "projected": projected}]},
+        "pull": {"imagePullSecrets": [{"name": "it's"}]},
+        "claim": {"volumes": [{"name": "a", "persistentVolumeClaim": {"claimName": "it's"}}]},
+        "none": {"containers": [{"env": [{"name": "A", "value": "it's"}]}]},
+    }
+    pods = [pod(name, 10) | {"spec": spec} for name, spec in specs.items()]
+    feed.load([*pods, pod("far", 10, namespace="elsewhere") | {"spec": specs["pull"]}], PODS)
+    feed.close()
+    with vai.open(feed.path) as cache:
+        used = {
+            resource.plural: by_how(cache.related(resource.plural, "it's", namespace="shop"))
+            for resource in (CONFIGMAPS, SECRETS, CLAIMS)
+        }
+    assert used == {
+        "configmaps": {"used-by": ["pods/shop/env"]},
+        "secrets": {"used-by": ["pods/shop/env-from", "pods/shop/projected", "pods/shop/pull"]},
+        "persistentvolumeclaims": {"used-by": ["pods/shop/claim"]},
+    }
+
+
 def test_what_is_not_there_has_no_relations(shop: vai.Cache) -> None:
     with shop:
         for ask in (shop.owners, shop.dependents, shop.related):
-            with pytest.raises(vai.NotFoundError):
+            with pytest.raises(
+                vai.NotFoundError, match=r"\"nobody\": there is none in namespace shop"
+            ):
                 ask("pods", "nobody", namespace="shop")
         with pytest.raises(vai.UnknownResourceError):
             shop.related("secrets", "tls", namespace="shop")

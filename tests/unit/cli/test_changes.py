@@ -120,6 +120,35 @@ def test_a_consumer_goes_on_where_it_stopped(writer: Writer, run: Run) -> None:
     assert run("changes", "--once", "--consumer", "c").output == ""
 
 
+def test_a_consumer_is_forgotten_by_name_while_the_writer_runs_but_not_while_it_runs(
+    writer: Writer, run: Run
+) -> None:
+    writer.play()
+    unknown = run("forget", "--consumer", "c")
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert "has no consumer 'c'; it has none" in unknown.stderr
+    assert run("changes", "--once", "--consumer", "c").exit_code == 0
+    running = writer.store.consumer("c")
+    busy = run("forget", "--consumer", "c")
+    assert (busy.exit_code, busy.stdout) == (1, "")
+    assert "consumer 'c'" in busy.stderr.replace('"', "'")
+    assert "end it there first" in busy.stderr
+    running.release()
+    done = run("forget", "--consumer", "c")
+    assert (done.exit_code, done.stdout) == (0, "forgot consumer c\n")
+    assert "Consumer" not in run("status").output
+    found = run("changes", "--once", "--consumer", "c", "--since", "beginning").output
+    assert len(found.splitlines()) == 5
+
+
+def test_a_resource_or_a_consumer_is_forgotten_not_both(writer: Writer, run: Run) -> None:
+    writer.play()
+    for arguments in ((), ("pods", "--consumer", "c"), ("--consumer", "c", "-n", "shop")):
+        result = run("forget", *arguments)
+        assert result.exit_code == 2
+        assert "--consumer" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -18,12 +18,14 @@ mod rows;
 mod run;
 mod scan;
 mod selected;
-mod sql;
+mod walk;
 
 pub(crate) use self::cursor::Lists;
 pub use self::list::ListJson;
 pub use self::request::{At, Distinct, Group, Partition, Project, Request};
+pub(crate) use self::rows::Raw;
 pub use self::rows::{Row, Rows};
+pub(crate) use self::scan::Patience;
 pub(crate) use self::selected::selected;
 
 use std::sync::Arc;
@@ -31,59 +33,14 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use self::route::Ask;
 use self::run::Run;
-use self::scan::Patience;
-use self::sql::Filter;
 use crate::error::{Error, Result};
-use crate::selector::{FieldSelector, LabelSelector};
-use crate::store::{ScopeRow, Store, scopes};
-
-/// What to read; selectors as the user wrote them.
-#[derive(Clone, Debug, Default)]
-pub struct Query {
-    /// A recorded `plural[.group]`.
-    pub resource: String,
-    /// `None`: whatever is kept.
-    pub namespaces: Option<Vec<String>>,
-    /// As kubectl's `-l` takes it; empty for everything.
-    pub label_selector: String,
-    /// As kubectl's `--field-selector` takes it; empty for everything.
-    pub field_selector: String,
-    /// 0: all.
-    pub limit: usize,
-    /// Only keys after this one.
-    pub after: String,
-    /// Also read the server's printer cells.
-    pub cells: bool,
-}
+use crate::store::{Inner, ScopeRow, Store, scopes};
 
 impl Store {
     /// One object; `None` is proven absence.
     pub fn get(&self, resource: &str, namespace: Option<&str>, name: &str) -> Result<Option<Row>> {
-        let key = match namespace {
-            Some(namespace) => format!("{namespace}/{name}"),
-            None => name.to_owned(),
-        };
-        let found = self.inner.read(|db| {
-            let (id, info) = scopes::resource_named(db, resource)?;
-            if info.namespaced && namespace.is_none() {
-                return Err(Error::Invalid(format!(
-                    "{resource} is namespaced; name the namespace"
-                )));
-            }
-            let all = scopes::scopes(db, Some(id))?;
-            let whole = route::whole(&all, namespace);
-            if let Some(scope) = whole.filter(|scope| scope.published) {
-                // As a list would answer: a narrower scope that nobody syncs any more may still
-                // have what was deleted since, or only the metadata.
-                return newest(db, &key, std::slice::from_ref(scope));
-            }
-            match newest(db, &key, &all)? {
-                Some(row) => Ok(Some(row)),
-                None => Err(route::unknown(&info, &all, whole, &key)),
-            }
-        })?;
+        let found = self.inner.read(|db| one(db, resource, namespace, name))?;
         Ok(found.map(|row| row.into_row(Arc::clone(&self.inner))))
     }
 
@@ -114,34 +71,61 @@ impl Store {
         }
         inner.postings.tidy();
         let found = found.ok_or_else(|| Error::Internal("a query found no moment".into()))?;
-        Ok(Rows::new(Arc::clone(inner), String::new(), found))
-    }
-
-    /// The objects of one moment in key order.
-    pub fn rows(&self, query: &Query) -> Result<Rows> {
-        let labels = LabelSelector::parse(&query.label_selector)?;
-        let fields = FieldSelector::parse(&query.field_selector)?;
-        let found = self.inner.read(|db| {
-            let (id, info) = scopes::resource_named(db, &query.resource)?;
-            let all = scopes::scopes(db, Some(id))?;
-            let namespaces = query.namespaces.as_deref();
-            let ask = Ask { info: &info, namespaces, labels: &labels, fields: &fields };
-            let chosen = route::choose(&ask, &all)?;
-            let filter = Filter::new(db, id, &info, &labels, &fields)?;
-            rows::read(db, &chosen, &filter, query)
-        })?;
-        Ok(Rows::new(Arc::clone(&self.inner), query.resource.clone(), found))
+        let resource = match request.resources.as_slice() {
+            [one] => one.clone(),
+            _ => String::new(),
+        };
+        Ok(Rows::new(Arc::clone(inner), resource, found))
     }
 }
 
+/// One object of the snapshot of `db`; `None` is proven absence.
+pub(crate) fn one(
+    db: &Connection,
+    resource: &str,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Option<Raw>> {
+    let key = match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.to_owned(),
+    };
+    let (id, info) = scopes::resource_named(db, resource)?;
+    if info.namespaced && namespace.is_none() {
+        return Err(Error::Invalid(format!("{resource} is namespaced; name the namespace")));
+    }
+    let all = scopes::scopes(db, Some(id))?;
+    let whole = route::whole(&all, namespace);
+    if let Some(scope) = whole.filter(|scope| scope.published) {
+        // As a list would answer: a narrower scope that nobody syncs any more may still have what
+        // was deleted since, or only the metadata.
+        return newest(db, &key, std::slice::from_ref(scope));
+    }
+    match newest(db, &key, &all)? {
+        Some(row) => Ok(Some(row)),
+        None => Err(route::unknown(&info, &all, whole, &key)),
+    }
+}
+
+/// What a request asks for, in the snapshot of `db`, whatever others have taken past it.
+pub(crate) fn rows(
+    db: &Connection,
+    inner: &Inner,
+    request: &Request,
+    patience: Patience<'_>,
+) -> Result<Vec<Raw>> {
+    let found = Run::new(db, inner, request, patience)?.go(false)?;
+    Ok(found.map(|found| found.rows).unwrap_or_default())
+}
+
 /// The row with this key; where several scopes keep a copy, the newer resourceVersion wins.
-fn newest(db: &Connection, key: &str, all: &[ScopeRow]) -> Result<Option<rows::Raw>> {
-    let mut best: Option<rows::Raw> = None;
+fn newest(db: &Connection, key: &str, all: &[ScopeRow]) -> Result<Option<Raw>> {
+    let mut best: Option<Raw> = None;
     for scope in all {
-        let sql = format!("{} WHERE o.scope = ?1 AND o.key = ?2", sql::SELECT_WITH_CELLS);
+        let sql = format!("{} WHERE o.scope = ?1 AND o.key = ?2", rows::SELECT_WITH_CELLS);
         let found = db
             .prepare_cached(&sql)?
-            .query_row(params![scope.id, key], |row| rows::Raw::read(row, true))
+            .query_row(params![scope.id, key], |row| Raw::read(row, true))
             .optional()?;
         if let Some(mut found) = found {
             found.resource = scope.info.name();

@@ -192,7 +192,7 @@ fn version(
     names: &HashMap<i64, String>,
 ) -> Result<Option<Raw>> {
     let mut statement = db.prepare_cached(
-        "SELECT v.object, coalesce(o.key, f.key), coalesce(o.uid, f.uid), v.rv, v.seq,
+        "SELECT coalesce(o.key, f.key), coalesce(o.uid, f.uid), v.rv, v.seq,
                 s.redaction, v.body, NULL, s.resource
          FROM version v
          LEFT JOIN object o ON o.id = v.object AND o.scope = v.scope
@@ -201,6 +201,6 @@ fn version(
          WHERE v.seq = ?1 AND v.object = ?2",
     )?;
     let found =
-        statement.query_row(params![seq, id], |row| Ok((Raw::read(row, true)?, row.get(8)?)));
+        statement.query_row(params![seq, id], |row| Ok((Raw::read(row, true)?, row.get(7)?)));
     Ok(found.optional()?.map(|(row, resource)| row.of(resource, names)))
 }

@@ -1,32 +1,37 @@
 //! The rows of one moment: keys at hand, bodies compressed in one arena until asked for.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rusqlite::types::Value;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params_from_iter};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 use serde_json::Value as Json;
 
-use super::Query;
 use super::request::Project;
 use super::route::Source;
 use super::scan::PastRow;
-use super::sql::{self, Filter};
 use crate::error::{Error, Result};
 use crate::rv;
-use crate::store::{FLAG_REDACTED, Inner, position};
+use crate::store::{FLAG_REDACTED, Inner};
+
+/// What [`Raw::read`] reads of the object `o`.
+pub(super) const SELECT: &str = "SELECT o.key, o.uid, o.rv, o.seq, o.flags, v.body
+    FROM object o JOIN version v ON v.seq = o.seq";
+/// The same with printer cells.
+pub(super) const SELECT_WITH_CELLS: &str =
+    "SELECT o.key, o.uid, o.rv, o.seq, o.flags, v.body, c.cells
+    FROM object o JOIN version v ON v.seq = o.seq LEFT JOIN cells c ON c.object = o.id";
 
 /// One stored object as it was read.
 #[derive(Clone, Debug)]
-pub(super) struct Raw {
+pub(crate) struct Raw {
     pub(super) resource: String,
-    id: i64,
-    key: String,
-    uid: String,
-    rv: String,
+    pub(crate) key: String,
+    pub(crate) uid: String,
+    pub(crate) rv: String,
     seq: i64,
     flags: i64,
-    body: Vec<u8>,
+    /// Compressed.
+    pub(crate) body: Vec<u8>,
     cells: Option<Vec<u8>>,
 }
 
@@ -34,14 +39,13 @@ impl Raw {
     pub(super) fn read(row: &rusqlite::Row<'_>, with_cells: bool) -> rusqlite::Result<Self> {
         Ok(Self {
             resource: String::new(),
-            id: row.get(0)?,
-            key: row.get(1)?,
-            uid: row.get(2)?,
-            rv: row.get(3)?,
-            seq: row.get(4)?,
-            flags: row.get(5)?,
-            body: row.get(6)?,
-            cells: if with_cells { row.get(7)? } else { None },
+            key: row.get(0)?,
+            uid: row.get(1)?,
+            rv: row.get(2)?,
+            seq: row.get(3)?,
+            flags: row.get(4)?,
+            body: row.get(5)?,
+            cells: if with_cells { row.get(6)? } else { None },
         })
     }
 
@@ -83,7 +87,7 @@ impl<'a> ById<'a> {
         let cells =
             if with_cells { "(SELECT cells FROM cells WHERE object = o.id)" } else { "NULL" };
         let sql = format!(
-            "SELECT o.id, o.key, o.uid, o.rv, o.seq, o.flags, v.body, {cells}, o.resource
+            "SELECT o.key, o.uid, o.rv, o.seq, o.flags, v.body, {cells}, o.resource
              FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1"
         );
         Ok(Self { statement: db.prepare_cached(&sql)?, names })
@@ -95,7 +99,7 @@ impl<'a> ById<'a> {
     }
 
     pub(super) fn row(&mut self, id: u32) -> Result<Option<Raw>> {
-        let found = self.statement.query_row([id], |row| Ok((Raw::read(row, true)?, row.get(8)?)));
+        let found = self.statement.query_row([id], |row| Ok((Raw::read(row, true)?, row.get(7)?)));
         Ok(found.optional()?.map(|(row, resource)| row.of(resource, self.names)))
     }
 }
@@ -181,7 +185,6 @@ impl Row {
 pub(super) struct Found {
     pub(super) rows: Vec<Raw>,
     pub(super) total: usize,
-    pub(super) more: bool,
     pub(super) epoch: i64,
     pub(super) seq: i64,
     pub(super) scopes: Vec<i64>,
@@ -275,12 +278,6 @@ impl Rows {
         self.found.total
     }
 
-    /// Where the next page begins; `None` at the end.
-    #[must_use]
-    pub fn next_key(&self) -> Option<&str> {
-        self.found.rows.last().filter(|_| self.found.more).map(|row| row.key.as_str())
-    }
-
     /// What the next page is asked for with; `None` at the end.
     #[must_use]
     pub fn cursor(&self) -> Option<&str> {
@@ -320,31 +317,6 @@ impl Rows {
     }
 }
 
-pub(super) fn read(
-    db: &Connection,
-    sources: &[Source],
-    filter: &Filter,
-    query: &Query,
-) -> Result<Found> {
-    let (epoch, seq) = position(db)?;
-    let wanted = if query.limit == 0 { usize::MAX } else { query.limit };
-    let (mut rows, total) = if overlap(sources) {
-        read_overlapping(db, sources, filter, query)?
-    } else {
-        read_apart(db, sources, filter, query, wanted)?
-    };
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let mut scopes: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
-    scopes.sort_unstable();
-    scopes.dedup();
-    let resource_version = match (sources, scopes.as_slice()) {
-        ([one, ..], [_]) => one.scope.rv.clone().unwrap_or_default(),
-        _ => String::new(),
-    };
-    Ok(Found { rows, total, more, epoch, seq, scopes, resource_version, ..Found::default() })
-}
-
 /// Whether two scopes may have a copy each of one object.
 pub(super) fn overlap(sources: &[Source]) -> bool {
     let namespace =
@@ -352,111 +324,4 @@ pub(super) fn overlap(sources: &[Source]) -> bool {
     let mut seen = HashSet::new();
     sources.len() > 1
         && sources.iter().map(namespace).any(|name| name.is_none() || !seen.insert(name))
-}
-
-/// Each row is in one source only.
-fn read_apart(
-    db: &Connection,
-    sources: &[Source],
-    filter: &Filter,
-    query: &Query,
-    wanted: usize,
-) -> Result<(Vec<Raw>, usize)> {
-    let mut rows = Vec::new();
-    for source in sources {
-        rows.extend(read_source(db, source, filter, query)?);
-    }
-    if sources.len() > 1 {
-        rows.sort_by(|a, b| a.key.cmp(&b.key));
-    }
-    let total = if rows.len() > wanted || !query.after.is_empty() {
-        count(db, sources, filter)?
-    } else {
-        rows.len()
-    };
-    Ok((rows, total))
-}
-
-/// Overlapping scopes keep copies of their own: the newer resourceVersion wins, and it alone has to
-/// match. So all keys are read, whatever the page: a price that only such scopes have.
-fn read_overlapping(
-    db: &Connection,
-    sources: &[Source],
-    filter: &Filter,
-    query: &Query,
-) -> Result<(Vec<Raw>, usize)> {
-    let everything = Query { limit: 0, after: String::new(), ..query.clone() };
-    let mut newest: BTreeMap<String, (Raw, bool)> = BTreeMap::new();
-    for source in sources {
-        let matching: HashSet<i64> =
-            read_source(db, source, filter, &everything)?.into_iter().map(|row| row.id).collect();
-        for row in read_source(db, source, &Filter::default(), &everything)? {
-            if newest.get(&row.key).is_none_or(|(held, _)| row.is_newer_than(held)) {
-                let matches = matching.contains(&row.id);
-                newest.insert(row.key.clone(), (row, matches));
-            }
-        }
-    }
-    let mut rows: Vec<Raw> =
-        newest.into_values().filter(|(_, matches)| *matches).map(|(row, _)| row).collect();
-    let total = rows.len();
-    rows.retain(|row| row.key > query.after);
-    Ok((rows, total))
-}
-
-fn read_source(
-    db: &Connection,
-    source: &Source,
-    filter: &Filter,
-    query: &Query,
-) -> Result<Vec<Raw>> {
-    let select = if query.cells { sql::SELECT_WITH_CELLS } else { sql::SELECT };
-    let (conditions, mut values) = conditions(source, filter, &query.after);
-    let mut text = format!("{select} WHERE {conditions} ORDER BY o.key");
-    if query.limit > 0 {
-        // One more than asked for tells whether there is a next page.
-        text.push_str(" LIMIT ?");
-        values.push(Value::from(i64::try_from(query.limit).unwrap_or(i64::MAX - 1) + 1));
-    }
-    let mut statement = db.prepare_cached(&text)?;
-    let rows = statement.query_map(params_from_iter(values), |row| Raw::read(row, query.cells))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-pub(super) fn conditions(source: &Source, filter: &Filter, after: &str) -> (String, Vec<Value>) {
-    let mut sql = String::from("o.scope = ?");
-    let mut values = vec![Value::from(source.scope.id)];
-    if !after.is_empty() {
-        sql.push_str(" AND o.key > ?");
-        values.push(Value::from(after.to_owned()));
-    }
-    if let Some(namespace) = &source.namespace {
-        // '0' follows '/': the range holds exactly the keys that begin with "namespace/".
-        sql.push_str(" AND o.key >= ? AND o.key < ?");
-        values.push(Value::from(format!("{namespace}/")));
-        values.push(Value::from(format!("{namespace}0")));
-    }
-    sql.push_str(&filter.sql);
-    values.extend(filter.values.iter().cloned());
-    (sql, values)
-}
-
-fn count(db: &Connection, sources: &[Source], filter: &Filter) -> Result<usize> {
-    if let [source] = sources
-        && source.namespace.is_none()
-        && filter.is_empty()
-    {
-        return Ok(usize::try_from(source.scope.objects).unwrap_or_default());
-    }
-    let mut parts = Vec::new();
-    let mut values = Vec::new();
-    for source in sources {
-        let (sql, more) = conditions(source, filter, "");
-        parts.push(format!("SELECT o.key FROM object o WHERE {sql}"));
-        values.extend(more);
-    }
-    let union = parts.join(" UNION ");
-    let mut statement = db.prepare_cached(&format!("SELECT count(*) FROM ({union})"))?;
-    let found: i64 = statement.query_row(params_from_iter(values), |row| row.get(0))?;
-    Ok(usize::try_from(found).unwrap_or_default())
 }

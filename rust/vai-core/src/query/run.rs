@@ -16,8 +16,10 @@ use super::order::Order;
 use super::past::{self, Changed};
 use super::plan::{self, Counters, Part};
 use super::request::{At, Request};
-use super::rows::{ById, Found, Raw};
+use super::rows::{self, ById, Found, Raw};
 use super::scan::{self, PastRow, Patience};
+use super::selected::{Selected, Version};
+use super::walk::Walk;
 use super::{access, eval};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
@@ -114,24 +116,10 @@ impl<'a> Run<'a> {
             self.explain.note("list at hand", list.len(), None);
             return self.page_of(&list, cursor.seq, place).map(Some);
         }
-        let Some(mut held) = self.hold(patient)? else { return Ok(None) };
-        let changed = match self.then {
-            Some(then) if then < self.now.seq => self.changes_since(then)?,
-            _ => self.parts.iter().map(|_| Changed::new()).collect(),
-        };
-        let mut matching = Vec::with_capacity(held.len());
-        for (at, index) in held.iter().enumerate() {
-            matching.push(self.matching(at, index, &changed[at])?);
+        if let Some(walk) = self.walk() {
+            return self.walked(&walk).map(Some);
         }
-        if matching.iter().any(|found| !found.open.is_empty()) {
-            // Others must not wait for bodies: whoever has gone on meanwhile leaves us an index of
-            // our own.
-            drop(held);
-            for (at, found) in matching.iter_mut().enumerate() {
-                self.decide(at, found)?;
-            }
-            held = self.hold(false)?.unwrap_or_default();
-        }
+        let Some((held, matching)) = self.matched(patient)? else { return Ok(None) };
         let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
         let total = matching.iter().map(|found| len(&found.rows) + found.past.len()).sum();
         let counted = self.count(&indexes, &matching)?;
@@ -158,6 +146,82 @@ impl<'a> Run<'a> {
         found.counted = counted;
         found.explain = self.request.explain.then(|| self.explain.tell(&self.parts, total));
         Ok(Some(found))
+    }
+
+    /// The versions that match in the one resource that is asked for, in order; whatever others
+    /// have taken past this snapshot.
+    pub(super) fn versions(mut self) -> Result<Selected> {
+        let versions: Vec<Version> = if let Some(walk) = self.walk() {
+            let select = format!("SELECT {} FROM object o", Version::COLUMNS);
+            self.read(&walk, &select, usize::MAX, Version::read)?
+        } else {
+            let (held, matching) = self
+                .matched(false)?
+                .ok_or_else(|| Error::Internal("a query found no moment".into()))?;
+            let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
+            let ids = self.ordered(&indexes, &matching, 0, usize::MAX)?;
+            drop(held);
+            let sql = format!("SELECT {} FROM object o WHERE o.id = ?1", Version::COLUMNS);
+            let mut statement = self.db.prepare_cached(&sql)?;
+            let read = |id| Ok(statement.query_row([id], Version::read)?);
+            ids.into_iter().map(read).collect::<Result<_>>()?
+        };
+        let answered = self.answered();
+        match self.parts.pop() {
+            Some(part) => Ok(Selected::new(part.info, answered, &versions)),
+            None => Err(Error::Internal("a query without a resource".into())),
+        }
+    }
+
+    fn walk(&self) -> Option<Walk> {
+        if self.then.is_some() { None } else { Walk::of(&self.parts, self.request) }
+    }
+
+    fn read<T>(
+        &self,
+        walk: &Walk,
+        select: &str,
+        most: usize,
+        take: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        walk.read(self.db, select, most, || self.patience.check(self.inner), take)
+    }
+
+    /// The page that a walk in key order gives.
+    fn walked(&mut self, walk: &Walk) -> Result<Found> {
+        let started = Instant::now();
+        let most = if self.request.limit == 0 { usize::MAX } else { self.request.limit };
+        let cells = self.request.cells;
+        let select = if cells { rows::SELECT_WITH_CELLS } else { rows::SELECT };
+        let read = self.read(walk, select, most, |row| Raw::read(row, cells))?;
+        self.explain.note("read in the order of keys", read.len(), Some(started));
+        let (total, next) = (walk.total(read.len()), read.len());
+        let mut found = self.page(read, total, self.now.seq, (next < total).then_some(next))?;
+        found.explain = self.request.explain.then(|| self.explain.tell(&self.parts, total));
+        Ok(found)
+    }
+
+    /// What matches in each part, with the indexes that tell its order. `None`: as of [`Self::go`].
+    fn matched(&mut self, patient: bool) -> Result<Option<(Vec<Held>, Vec<Matching>)>> {
+        let Some(mut held) = self.hold(patient)? else { return Ok(None) };
+        let changed = match self.then {
+            Some(then) if then < self.now.seq => self.changes_since(then)?,
+            _ => self.parts.iter().map(|_| Changed::new()).collect(),
+        };
+        let mut matching = Vec::with_capacity(held.len());
+        for (at, index) in held.iter().enumerate() {
+            matching.push(self.matching(at, index, &changed[at])?);
+        }
+        if matching.iter().any(|found| !found.open.is_empty()) {
+            // Others must not wait for bodies: whoever has gone on meanwhile leaves us an index of
+            // our own.
+            drop(held);
+            for (at, found) in matching.iter_mut().enumerate() {
+                self.decide(at, found)?;
+            }
+            held = self.hold(false)?.unwrap_or_default();
+        }
+        Ok(Some((held, matching)))
     }
 
     fn cursor(&self, seq: i64, place: usize) -> Cursor {
@@ -330,7 +394,8 @@ impl<'a> Run<'a> {
         Ok(rows)
     }
 
-    fn page(&self, rows: Vec<Raw>, total: usize, seq: i64, next: Option<usize>) -> Result<Found> {
+    /// The scopes that answered, ascending, and the resourceVersion of the only one.
+    fn answered(&self) -> (Vec<i64>, String) {
         let sources = self.sources();
         let mut scopes: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
         scopes.sort_unstable();
@@ -339,6 +404,11 @@ impl<'a> Run<'a> {
             ([one, ..], [_]) => one.scope.rv.clone().unwrap_or_default(),
             _ => String::new(),
         };
+        (scopes, resource_version)
+    }
+
+    fn page(&self, rows: Vec<Raw>, total: usize, seq: i64, next: Option<usize>) -> Result<Found> {
+        let (scopes, resource_version) = self.answered();
         let cursor = next.map(|place| self.cursor(seq, place).encode()).transpose()?;
         Ok(Found {
             rows,

@@ -40,7 +40,7 @@ pub(super) struct PastRow {
 }
 
 /// How long bodies may be read.
-pub(super) struct Patience<'a> {
+pub(crate) struct Patience<'a> {
     deadline: Instant,
     /// Whether whoever asked still wants to know; asked on the thread of the query alone.
     go_on: &'a dyn Fn() -> bool,
@@ -49,13 +49,13 @@ pub(super) struct Patience<'a> {
 
 impl<'a> Patience<'a> {
     /// Python's signal handlers run when it is asked: Ctrl-C has to end a query within 0.2 s.
-    const ASKS_EVERY: Duration = Duration::from_millis(50);
+    pub(crate) const ASKS_EVERY: Duration = Duration::from_millis(50);
 
-    pub(super) fn new(deadline: Instant, go_on: &'a dyn Fn() -> bool) -> Self {
+    pub(crate) fn new(deadline: Instant, go_on: &'a dyn Fn() -> bool) -> Self {
         Self { deadline, go_on, asked: Cell::new(None) }
     }
 
-    fn check(&self, inner: &Inner) -> Result<()> {
+    pub(crate) fn check(&self, inner: &Inner) -> Result<()> {
         check(self.deadline, inner)?;
         if self.asked.get().is_none_or(|asked| asked.elapsed() >= Self::ASKS_EVERY) {
             self.asked.set(Some(Instant::now()));

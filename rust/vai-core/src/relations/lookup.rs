@@ -2,39 +2,91 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::named;
 use crate::error::{Error, Result};
+use crate::query::{self, Partition, Patience, Raw, Request};
 use crate::rv;
-use crate::selector::{LabelSelector, Op as LabelOp};
+use crate::selector::LabelSelector;
 use crate::store::{Inner, Resource, ScopeRow, scopes};
 
 /// Kinds that select pods without owning them.
 const SELECTING: &[(&str, &str)] =
     &[("", "Service"), ("policy", "PodDisruptionBudget"), ("networking.k8s.io", "NetworkPolicy")];
-/// Kinds that name objects of these kinds by name.
-const NAMING: &[(&str, &[(&str, &str)])] = &[
-    ("ConfigMap", &[("", "Pod")]),
-    ("Secret", &[("", "Pod"), ("networking.k8s.io", "Ingress"), ("", "ServiceAccount")]),
-    ("PersistentVolumeClaim", &[("", "Pod"), ("", "PersistentVolume")]),
-    ("PersistentVolume", &[("", "PersistentVolumeClaim")]),
-    ("ServiceAccount", &[("", "Pod")]),
-    ("Node", &[("", "Pod")]),
+/// A kind that names others by name (its group and itself), and the paths where the names are: fields
+/// of the catalogue are looked up, other paths are read in the bodies of the namespace.
+type Naming = (&'static str, &'static str, &'static [&'static str]);
+
+/// Who names objects of these kinds.
+const NAMING: &[(&str, &[Naming])] = &[
+    ("ConfigMap", &[("", "Pod", IN_PODS[0])]),
+    (
+        "Secret",
+        &[
+            ("", "Pod", IN_PODS[1]),
+            ("networking.k8s.io", "Ingress", &[".spec.tls[*].secretName"]),
+            ("", "ServiceAccount", &[".secrets[*].name", ".imagePullSecrets[*].name"]),
+        ],
+    ),
+    (
+        "PersistentVolumeClaim",
+        &[
+            ("", "Pod", &[".spec.volumes[*].persistentVolumeClaim.claimName"]),
+            ("", "PersistentVolume", &[".spec.claimRef.name"]),
+        ],
+    ),
+    ("PersistentVolume", &[("", "PersistentVolumeClaim", &[".spec.volumeName"])]),
+    ("ServiceAccount", &[("", "Pod", &[".spec.serviceAccountName"])]),
+    ("Node", &[("", "Pod", &[".spec.nodeName"])]),
     (
         "Service",
         &[
-            ("networking.k8s.io", "Ingress"),
-            ("discovery.k8s.io", "EndpointSlice"),
-            ("", "Endpoints"),
-            ("apps", "StatefulSet"),
+            (
+                "networking.k8s.io",
+                "Ingress",
+                &[
+                    ".spec.rules[*].http.paths[*].backend.service.name",
+                    ".spec.defaultBackend.service.name",
+                ],
+            ),
+            ("discovery.k8s.io", "EndpointSlice", &["labels[kubernetes.io/service-name]"]),
+            ("", "Endpoints", &["metadata.name"]),
+            ("apps", "StatefulSet", &[".spec.serviceName"]),
         ],
     ),
-    ("Deployment", &[("autoscaling", "HorizontalPodAutoscaler")]),
-    ("StatefulSet", &[("autoscaling", "HorizontalPodAutoscaler")]),
-    ("ReplicaSet", &[("autoscaling", "HorizontalPodAutoscaler")]),
+    ("Deployment", SCALING),
+    ("StatefulSet", SCALING),
+    ("ReplicaSet", SCALING),
+];
+const SCALING: &[Naming] =
+    &[("autoscaling", "HorizontalPodAutoscaler", &[".spec.scaleTargetRef.name"])];
+/// Where pods have the names of `ConfigMap`s, and of Secrets.
+const IN_PODS: [&[&str]; 2] = [
+    &[
+        ".spec.volumes[*].configMap.name",
+        ".spec.volumes[*].projected.sources[*].configMap.name",
+        ".spec.containers[*].envFrom[*].configMapRef.name",
+        ".spec.containers[*].env[*].valueFrom.configMapKeyRef.name",
+        ".spec.initContainers[*].envFrom[*].configMapRef.name",
+        ".spec.initContainers[*].env[*].valueFrom.configMapKeyRef.name",
+        ".spec.ephemeralContainers[*].envFrom[*].configMapRef.name",
+        ".spec.ephemeralContainers[*].env[*].valueFrom.configMapKeyRef.name",
+    ],
+    &[
+        ".spec.imagePullSecrets[*].name",
+        ".spec.volumes[*].secret.secretName",
+        ".spec.volumes[*].projected.sources[*].secret.name",
+        ".spec.containers[*].envFrom[*].secretRef.name",
+        ".spec.containers[*].env[*].valueFrom.secretKeyRef.name",
+        ".spec.initContainers[*].envFrom[*].secretRef.name",
+        ".spec.initContainers[*].env[*].valueFrom.secretKeyRef.name",
+        ".spec.ephemeralContainers[*].envFrom[*].secretRef.name",
+        ".spec.ephemeralContainers[*].env[*].valueFrom.secretKeyRef.name",
+    ],
 ];
 
 /// A stored object.
@@ -55,7 +107,11 @@ impl Place {
     }
 
     fn name(&self) -> &str {
-        self.key.rsplit_once('/').map_or(&self.key, |(_, name)| name)
+        if self.namespaced {
+            self.key.split_once('/').map_or(&self.key, |(_, name)| name)
+        } else {
+            &self.key
+        }
     }
 
     pub(super) fn json(&self) -> Result<Value> {
@@ -81,6 +137,8 @@ impl Known {
 pub(super) struct Lookup<'a> {
     db: &'a Connection,
     inner: &'a Inner,
+    deadline: Instant,
+    go_on: &'a dyn Fn() -> bool,
     known: Vec<Known>,
     kept: Vec<ScopeRow>,
 }
@@ -89,9 +147,15 @@ const SELECT: &str = "SELECT o.key, o.uid, o.rv, v.body, o.resource
     FROM object o JOIN version v ON v.seq = o.seq";
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(db: &'a Connection, inner: &'a Inner) -> Result<Self> {
+    /// Asks `go_on` now and then whether whoever asked still wants to know.
+    pub(super) fn new(
+        db: &'a Connection,
+        inner: &'a Inner,
+        go_on: &'a dyn Fn() -> bool,
+    ) -> Result<Self> {
         let known = scopes::resources(db)?.into_iter().map(|(id, info)| Known(id, info)).collect();
-        Ok(Self { db, inner, known, kept: scopes::scopes(db, None)? })
+        let deadline = Instant::now() + inner.options.query_timeout;
+        Ok(Self { db, inner, deadline, go_on, known, kept: scopes::scopes(db, None)? })
     }
 
     /// The most preferred resource of a kind.
@@ -99,9 +163,25 @@ impl<'a> Lookup<'a> {
         self.known.iter().find(|known| known.1.group == group && known.1.kind == kind).cloned()
     }
 
-    pub(super) fn named(&self, resource: &str, key: &str) -> Result<Option<Place>> {
+    /// The object that is asked about.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is proven absent.
+    pub(super) fn start(&self, resource: &str, key: &str) -> Result<Place> {
         let (id, info) = scopes::resource_named(self.db, resource)?;
-        self.find(&Known(id, info), key)
+        let (namespace, name) = match key.split_once('/') {
+            Some((namespace, name)) if info.namespaced => (Some(namespace), name),
+            _ => (None, key),
+        };
+        match query::one(self.db, resource, namespace, name)? {
+            Some(row) => self.place(&Known(id, info), row),
+            None => Err(Error::NotFound(match namespace {
+                Some(namespace) => {
+                    format!("{resource} {name:?}: there is none in namespace {namespace}")
+                }
+                None => format!("{resource} {name:?}: there is none"),
+            })),
+        }
     }
 
     /// The newest copy.
@@ -155,29 +235,8 @@ impl<'a> Lookup<'a> {
     /// Pods of a namespace that a selector chooses.
     pub(super) fn pods(&self, namespace: Option<&str>, selector: &str) -> Result<Vec<Place>> {
         let Some(pods) = self.kind("", "Pod") else { return Ok(Vec::new()) };
-        let selector = LabelSelector::parse(selector)?;
-        // A label that all of them have finds the few to look at.
-        let first = selector.requirements.iter().find(|wanted| wanted.op == LabelOp::Equals);
-        let places = match first.and_then(|wanted| Some((&wanted.key, wanted.values.first()?))) {
-            Some((key, value)) => {
-                let sql = format!(
-                    "{SELECT} WHERE o.id IN (
-                         SELECT t.object FROM term t JOIN field f ON f.id = t.field
-                         WHERE f.resource = ?1 AND f.kind = 0 AND f.name = ?2 AND t.value = ?3)"
-                );
-                self.read(&sql, params![pods.0, key, value])?
-            }
-            None => self.all(&pods, namespace)?,
-        };
-        let mut found = newest(places);
-        found.retain(|place| place.namespace() == namespace);
-        let mut chosen = Vec::new();
-        for place in found {
-            if selects(&selector, &place.json()?) {
-                chosen.push(place);
-            }
-        }
-        Ok(chosen)
+        let request = Request { label_selector: selector.to_owned(), ..Request::default() };
+        self.ask(&pods, namespace, request, |_| Ok(true))
     }
 
     /// Services and their like that choose a pod.
@@ -186,13 +245,14 @@ impl<'a> Lookup<'a> {
         let mut found = Vec::new();
         for (group, kind) in SELECTING {
             let Some(resource) = self.kind(group, kind) else { continue };
-            for place in newest(self.all(&resource, pod.namespace())?) {
-                let Some(selector) = named::selector_of(kind, &place.json()?) else { continue };
+            let chosen = |place: &Place| {
+                let Some(selector) = named::selector_of(kind, &place.json()?) else {
+                    return Ok(false);
+                };
                 // One that no server would have taken selects nothing.
-                if LabelSelector::parse(&selector).is_ok_and(|parsed| selects(&parsed, &body)) {
-                    found.push(place);
-                }
-            }
+                Ok(LabelSelector::parse(&selector).is_ok_and(|parsed| selects(&parsed, &body)))
+            };
+            found.extend(self.ask(&resource, pod.namespace(), Request::default(), chosen)?);
         }
         Ok(found)
     }
@@ -201,17 +261,15 @@ impl<'a> Lookup<'a> {
     pub(super) fn naming(&self, of: &Place) -> Result<Vec<Place>> {
         let mut found = Vec::new();
         let naming = NAMING.iter().find(|(kind, _)| *kind == of.kind);
-        for (group, kind) in naming.into_iter().flat_map(|(_, naming)| naming.iter()) {
+        for (group, kind, paths) in naming.into_iter().flat_map(|(_, naming)| naming.iter()) {
             let Some(resource) = self.kind(group, kind) else { continue };
-            let candidates = match of.kind.as_str() {
-                "Node" => self.on_node(&resource, of.name())?,
-                _ => self.all(&resource, of.namespace().filter(|_| resource.1.namespaced))?,
-            };
-            for place in newest(candidates) {
-                if self.names(&place, of)? {
-                    found.push(place);
-                }
-            }
+            // In single quotes everything is meant as written, but for them.
+            let name = of.name().replace('\'', "''");
+            let tests: Vec<String> =
+                paths.iter().map(|path| format!("{path} = '{name}'")).collect();
+            let request = Request { condition: tests.join(" or "), ..Request::default() };
+            let names = |place: &Place| self.names(place, of);
+            found.extend(self.ask(&resource, of.namespace(), request, names)?);
         }
         Ok(found)
     }
@@ -226,45 +284,58 @@ impl<'a> Lookup<'a> {
         }))
     }
 
-    /// Pods of a node, by the field that servers select by, if that is built.
-    fn on_node(&self, pods: &Known, node: &str) -> Result<Vec<Place>> {
-        let ready: bool = self.db.query_row(
-            "SELECT EXISTS (SELECT 1 FROM field f JOIN field_state s ON s.field = f.id
-             WHERE f.resource = ?1 AND f.kind = 1 AND f.name = 'spec.nodeName' AND s.ready)",
-            [pods.0],
-            |row| row.get(0),
-        )?;
-        if !ready {
-            return self.all(pods, None);
-        }
-        let sql = format!(
-            "{SELECT} WHERE o.id IN (
-                 SELECT r.object FROM ord r JOIN field f ON f.id = r.field
-                 WHERE f.resource = ?1 AND f.kind = 1 AND f.name = 'spec.nodeName' AND r.value = ?2)"
-        );
-        self.read(&sql, params![pods.0, node])
-    }
-
-    /// All objects of a resource, of one namespace if one is given.
-    fn all(&self, resource: &Known, namespace: Option<&str>) -> Result<Vec<Place>> {
+    /// The objects that a request finds, of one namespace if one is given, and of them those that
+    /// are to be kept.
+    fn ask(
+        &self,
+        resource: &Known,
+        namespace: Option<&str>,
+        request: Request,
+        keep: impl Fn(&Place) -> Result<bool>,
+    ) -> Result<Vec<Place>> {
+        // As what may be seen, not as what is asked for: that would need scopes that have all of
+        // the namespace.
+        let namespace = namespace.filter(|_| resource.1.namespaced).map(str::to_owned);
+        let access =
+            namespace.map(|name| vec![Partition { namespace: Some(name), ..Partition::default() }]);
+        let request = Request { resources: vec![resource.1.name()], access, ..request };
+        let patience = || Patience::new(self.deadline, self.go_on);
+        let rows = match query::rows(self.db, self.inner, &request, patience()) {
+            // Of what was never listed whole nothing is told.
+            Err(Error::NotSynced(_) | Error::NotKept { .. }) => return Ok(Vec::new()),
+            rows => rows?,
+        };
+        let patience = patience();
         let mut found = Vec::new();
-        for scope in self.kept.iter().filter(|scope| scope.resource == resource.0) {
-            // '0' follows '/': the range holds exactly the keys that begin with "namespace/".
-            let (low, high) = namespace.map_or_else(
-                || (String::new(), "\u{10ffff}".to_owned()),
-                |namespace| (format!("{namespace}/"), format!("{namespace}0")),
-            );
-            let sql = format!("{SELECT} WHERE o.scope = ?1 AND o.key >= ?2 AND o.key < ?3");
-            found.extend(self.read(&sql, params![scope.id, low, high])?);
+        for row in rows {
+            patience.check(self.inner)?;
+            let place = self.place(resource, row)?;
+            if keep(&place)? {
+                found.push(place);
+            }
         }
         Ok(found)
     }
 
+    fn place(&self, resource: &Known, row: Raw) -> Result<Place> {
+        Ok(Place {
+            resource: resource.1.name(),
+            kind: resource.1.kind.clone(),
+            namespaced: resource.1.namespaced,
+            body: self.inner.decode_in(self.db, &row.body)?,
+            key: row.key,
+            uid: row.uid,
+            rv: row.rv,
+        })
+    }
+
     fn read(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<Place>> {
+        let patience = Patience::new(self.deadline, self.go_on);
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query(values)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
+            patience.check(self.inner)?;
             let resource: i64 = row.get(4)?;
             let Some(known) = self.known.iter().find(|known| known.0 == resource) else { continue };
             let frame: Vec<u8> = row.get(3)?;

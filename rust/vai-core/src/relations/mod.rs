@@ -2,19 +2,18 @@
 //!
 //! Everything is read in one snapshot, from what the file keeps. Owners and dependents come from the
 //! `owner` table, which every write keeps right; what an object names or selects from its body; who
-//! names it from the bodies of the kinds that can, in its namespace.
+//! names or selects it from queries about the kinds that can, in its namespace.
 
 mod lookup;
 mod named;
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
 use serde_json::Value;
 
 use self::lookup::{Lookup, Place};
-use crate::error::{Error, Result};
-use crate::store::{Inner, Store};
+use crate::error::Result;
+use crate::store::Store;
 
 /// Owners of owners of …: a longer chain is a circle that somebody made.
 const MAX_DEPTH: usize = 32;
@@ -72,57 +71,75 @@ pub struct Related {
     pub missing: &'static str,
 }
 
-impl Store {
-    /// The owners of an object, their owners and so on; each before its own owners, controllers
-    /// first.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is no such object in the file.
-    pub fn owners(&self, resource: &str, key: &str) -> Result<Vec<Related>> {
-        self.walk(resource, key, |walk, start| walk.owners(start, 1))
-    }
-
-    /// The dependents of an object down to a depth, each before its own dependents, siblings by
-    /// resource and key.
-    pub fn dependents(&self, resource: &str, key: &str, depth: usize) -> Result<Vec<Related>> {
-        self.walk(resource, key, |walk, start| walk.dependents(&start.uid, 1, depth))
-    }
-
+/// Which relations of an object are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// Its owners, their owners and so on.
+    pub owners: bool,
+    /// Its dependents, down to this depth.
+    pub depth: usize,
     /// Whatever is one step away: owners, dependents, what it selects, what selects it, what it
     /// names, what names it.
-    pub fn related(&self, resource: &str, key: &str) -> Result<Vec<Related>> {
-        self.walk(resource, key, neighbours)
-    }
+    pub neighbours: bool,
+}
 
-    fn walk(
+/// An object and its relations, of one moment.
+#[derive(Clone, Debug)]
+pub struct Relations {
+    /// Its JSON.
+    pub body: Vec<u8>,
+    /// Each before its own owners, controllers first.
+    pub owners: Vec<Related>,
+    /// Each before its own dependents, siblings by resource and key.
+    pub dependents: Vec<Related>,
+    /// By how they are related.
+    pub neighbours: Vec<Related>,
+}
+
+impl Store {
+    /// The relations of an object, as far as they are asked for, as long as `go_on` says so.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] if it is proven that there is no such object; [`crate::Error::Interrupted`]
+    /// where `go_on` said no.
+    pub fn relations(
         &self,
         resource: &str,
         key: &str,
-        take: impl FnOnce(&mut Walk<'_>, &Place) -> Result<()>,
-    ) -> Result<Vec<Related>> {
+        ask: Ask,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Relations> {
         let inner = &self.inner;
-        inner.read(|db| {
-            let mut walk = Walk::new(db, inner)?;
-            let start = walk
-                .lookup
-                .named(resource, key)?
-                .ok_or_else(|| Error::NotFound(format!("{resource} {key:?}: not in the file")))?;
-            walk.seen.insert(start.uid.clone());
-            take(&mut walk, &start)?;
-            Ok(walk.found)
-        })
+        let found = inner.read(|db| {
+            let lookup = Lookup::new(db, inner, go_on)?;
+            let start = lookup.start(resource, key)?;
+            let (mut owners, mut dependents, mut neighbours) =
+                (Walk::of(&lookup, &start), Walk::of(&lookup, &start), Walk::of(&lookup, &start));
+            if ask.owners {
+                owners.owners(&start, 1)?;
+            }
+            dependents.dependents(&start.uid, 1, ask.depth)?;
+            if ask.neighbours {
+                neighbours.neighbours(&start)?;
+            }
+            let (owners, dependents, neighbours) =
+                (owners.found, dependents.found, neighbours.found);
+            Ok(Relations { body: start.body, owners, dependents, neighbours })
+        });
+        inner.postings.tidy();
+        found
     }
 }
 
 struct Walk<'a> {
-    lookup: Lookup<'a>,
+    lookup: &'a Lookup<'a>,
     seen: HashSet<String>,
     found: Vec<Related>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(db: &'a Connection, inner: &'a Inner) -> Result<Self> {
-        Ok(Self { lookup: Lookup::new(db, inner)?, seen: HashSet::new(), found: Vec::new() })
+    fn of(lookup: &'a Lookup<'a>, start: &Place) -> Self {
+        Self { lookup, seen: HashSet::from([start.uid.clone()]), found: Vec::new() }
     }
 
     fn owners(&mut self, of: &Place, depth: usize) -> Result<()> {
@@ -220,32 +237,31 @@ impl<'a> Walk<'a> {
             missing: "",
         });
     }
-}
 
-/// Everything one step away.
-fn neighbours(walk: &mut Walk<'_>, of: &Place) -> Result<()> {
-    walk.owners(of, MAX_DEPTH)?;
-    for owner in &mut walk.found {
-        owner.depth = 1;
-    }
-    walk.dependents(&of.uid, 1, 1)?;
-    // One object may be related in several ways: a Deployment owns what it selects.
-    let body = of.json()?;
-    if let Some(selector) = named::selector_of(&of.kind, &body) {
-        for pod in walk.lookup.pods(of.namespace(), &selector)? {
-            walk.push(How::Selects, 1, pod, false);
+    fn neighbours(&mut self, of: &Place) -> Result<()> {
+        self.owners(of, MAX_DEPTH)?;
+        for owner in &mut self.found {
+            owner.depth = 1;
         }
-    }
-    if of.kind == "Pod" {
-        for place in walk.lookup.selecting(of)? {
-            walk.push(How::SelectedBy, 1, place, false);
+        self.dependents(&of.uid, 1, 1)?;
+        // One object may be related in several ways: a Deployment owns what it selects.
+        let body = of.json()?;
+        if let Some(selector) = named::selector_of(&of.kind, &body) {
+            for pod in self.lookup.pods(of.namespace(), &selector)? {
+                self.push(How::Selects, 1, pod, false);
+            }
         }
+        if of.kind == "Pod" {
+            for place in self.lookup.selecting(of)? {
+                self.push(How::SelectedBy, 1, place, false);
+            }
+        }
+        for named in named::named_by(&of.kind, &body) {
+            self.uses(of, &named)?;
+        }
+        for place in self.lookup.naming(of)? {
+            self.push(How::UsedBy, 1, place, false);
+        }
+        Ok(())
     }
-    for named in named::named_by(&of.kind, &body) {
-        walk.uses(of, &named)?;
-    }
-    for place in walk.lookup.naming(of)? {
-        walk.push(How::UsedBy, 1, place, false);
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ pub(crate) mod definitions;
 mod freshness;
 mod intake;
 mod listing;
+mod open;
 mod prepare;
 mod prune;
 pub(crate) mod scopes;
@@ -30,17 +31,17 @@ pub(crate) use self::apply::{FLAG_REDACTED, FLAG_RELIST};
 pub use self::definitions::{FieldState, FieldStatus, user_field};
 pub use self::freshness::{Freshness, State as ScopeState};
 pub use self::listing::{Listing, Plan, Published};
+pub use self::open::{Mode, Options};
 pub use self::scopes::{Cluster, PrinterColumn, Resource, ScopeRow, ScopeSpec};
 pub use self::status::{ScopeStatus, Stats};
 pub use self::watching::{Progress, Watching};
 
-use self::checkpointer::Checkpointer;
 use self::definitions::Known;
 use self::shared::Shared;
-use self::writer::{Fields, Job, Setup, WriterHandle};
+use self::writer::{Fields, Job, WriterHandle};
 use crate::codec::{self, Codec};
-use crate::db::live::{self, LiveFile, Reported};
-use crate::db::{self, Files, gate, lock};
+use crate::db::live::Reported;
+use crate::db::{self, Files, lock};
 use crate::error::{Error, Result};
 use crate::feed::{FeedOptions, Item};
 use crate::postings::Postings;
@@ -51,32 +52,6 @@ use crate::query::pool::ReaderPool;
 const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
 /// How often a reader in another process looks for a new commit: two SQL steps of 10 µs.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How a file is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// The one that changes it; holds `FILE.lock`.
-    Writer,
-    /// One of any number, in any process of the same user.
-    Reader,
-}
-
-/// The options of an open file; units as named.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// A proof older than this is `stale`.
-    pub live_within: Duration,
-    /// While changes keep coming there is at most one commit in this time (10 ms: 27 KB of WAL for
-    /// a lone event, 12 KB in batches of 20, measured).
-    pub commit_interval: Duration,
-    /// Compressed bytes of superseded states that are kept at most; never less than a fifth of the
-    /// bodies.
-    pub history_bytes: i64,
-    /// How long superseded states are kept.
-    pub history_age: Duration,
-    /// A read that takes longer is interrupted.
-    pub query_timeout: Duration,
-}
 
 /// What all handles, lists and watches of one open file share.
 pub(crate) struct Inner {
@@ -103,24 +78,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a file; a writer creates it if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::WriterRunning`] for a second writer; [`Error::NotAVaiFile`],
-    /// [`Error::SchemaTooNew`] and
-    /// [`Error::ReadOnly`] leave the file untouched; [`Error::NotFound`] for a reader of nothing.
-    pub fn open(path: &Path, mode: Mode, options: Options) -> Result<Self> {
-        let _pass = gate::enter();
-        let files = Files::of(path)?;
-        let inner = match mode {
-            Mode::Writer => open_writer(files, options)?,
-            Mode::Reader => open_reader(files, options)?,
-        };
-        let store = Self { inner: Arc::new(inner) };
-        store.inner.load_dictionaries()?;
-        Ok(store)
-    }
-
     /// Idempotent: commits what is queued, wakes every wait, gives the lock back.
     pub fn close(&self) {
         self.inner.close();
@@ -568,102 +525,6 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn open_writer(files: Files, options: Options) -> Result<Inner> {
-    db::check_filesystem(&files)?;
-    let (handle, open_here) = lock::acquire_writer(&files)?;
-    let mut connection = db::open_writer(&files, open_here)?;
-    begin_epoch(&mut connection)?;
-    connection.execute("DELETE FROM stage", [])?;
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    // This release's catalogue may be another one than that of the file.
-    definitions::sync_kept(&transaction)?;
-    transaction.commit()?;
-    let mut state = state::State::load(&connection)?;
-    let shared = Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
-    shared.committed(state.epoch, state.seq);
-    shared.attach(LiveFile::create(&files.live)?)?;
-    handle.told()?;
-    let fields = Fields::default();
-    *fields.write() = state.take_changed_fields().unwrap_or_default();
-    let age_ms = i64::try_from(options.history_age.as_millis()).unwrap_or(i64::MAX);
-    let writer = WriterHandle::spawn(Setup {
-        connection,
-        state,
-        fields: Arc::clone(&fields),
-        shared: Arc::clone(&shared),
-        files: files.clone(),
-        commit_interval: options.commit_interval,
-        history: prune::Budget { bytes: options.history_bytes, age_ms },
-    })?;
-    Ok(inner(files, Mode::Writer, options, shared, fields, Some(writer), handle))
-}
-
-fn open_reader(files: Files, options: Options) -> Result<Inner> {
-    if !files.main.exists() {
-        return Err(Error::NotFound(format!(
-            "{}: no such file; `vai sync --file` or vai.connect makes it",
-            files.main.display()
-        )));
-    }
-    let (handle, open_here) = lock::register_reader(&files);
-    // The first connection checks the file; it goes back to the pool.
-    let connection = db::open_reader(&files, open_here)?;
-    let shared = Arc::new(Shared::new(Checkpointer::none(), None));
-    let opened = inner(files, Mode::Reader, options, shared, Fields::default(), None, handle);
-    opened.pool.give(connection);
-    Ok(opened)
-}
-
-fn inner(
-    files: Files,
-    mode: Mode,
-    options: Options,
-    shared: Arc<Shared>,
-    fields: Fields,
-    writer: Option<WriterHandle>,
-    handle: lock::Handle,
-) -> Inner {
-    Inner {
-        files,
-        mode,
-        options,
-        pool: ReaderPool::new(),
-        shared,
-        fields,
-        field_cache: definitions::FieldCache::default(),
-        postings: Postings::default(),
-        lists: Lists::default(),
-        writer,
-        handle: Mutex::new(Some(handle)),
-        closed: Arc::new(AtomicBool::new(false)),
-        opened_by: std::process::id(),
-    }
-}
-
-/// After an unclean end the tail of the history may be lost, and its numbers would be given to
-/// other changes: a new epoch tells them apart. FULL, so that the epoch itself is not lost.
-fn begin_epoch(connection: &mut Connection) -> Result<()> {
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let (epoch, seq, clean): (i64, i64, bool) =
-        transaction.query_row("SELECT epoch, seq, clean FROM meta WHERE id = 1", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
-    if !clean || epoch == 0 {
-        transaction.execute(
-            "INSERT OR REPLACE INTO epoch (epoch, last_seq) VALUES (?1, ?2)",
-            params![epoch, seq],
-        )?;
-        transaction.execute("UPDATE meta SET epoch = epoch + 1 WHERE id = 1", [])?;
-    }
-    transaction.execute("UPDATE meta SET clean = 0 WHERE id = 1", [])?;
-    transaction.commit()?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    Ok(())
 }
 
 /// Makes all dictionaries of the file known.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vai_core::Error;
-use vai_core::query::Query;
+use vai_core::query::Request;
 use vai_core::store::{Options, Store};
 
 use crate::bytes::{Pod, event};
@@ -31,12 +31,12 @@ fn big(name: &str, rv: u64) -> Pod {
 }
 
 fn keys(store: &Store, namespace: &str) -> Vec<String> {
-    let query = Query {
-        resource: "pods".into(),
+    let request = Request {
+        resources: vec!["pods".into()],
         namespaces: Some(vec![namespace.into()]),
-        ..Query::default()
+        ..Request::default()
     };
-    store.rows(&query).unwrap().keys().map(str::to_owned).collect()
+    store.query(&request).unwrap().keys().map(str::to_owned).collect()
 }
 
 #[test]

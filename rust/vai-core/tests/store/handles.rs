@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vai_core::Error;
 use vai_core::db::live::Reported;
-use vai_core::query::Query;
+use vai_core::query::Request;
 use vai_core::store::{Mode, Options, Store};
 
 use crate::bytes::{Pod, event};
@@ -13,8 +13,8 @@ use crate::file::{assert_sound, load, options, reader, spec, writer};
 
 const LONG: Duration = Duration::from_secs(20);
 
-fn everything(resource: &str) -> Query {
-    Query { resource: resource.into(), ..Query::default() }
+fn everything(resource: &str) -> Request {
+    Request { resources: vec![resource.into()], ..Request::default() }
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn readers_that_are_older_than_a_dictionary_read_its_bodies_all_at_once() {
                 let mut changes = other.changes(vec!["pods".into()], start.0, start.1).unwrap();
                 together.wait();
                 let found = changes.next_batch(1000, Duration::ZERO).unwrap();
-                let rows = other.rows(&everything("pods")).unwrap();
+                let rows = other.query(&everything("pods")).unwrap();
                 let last = rows.row(299).unwrap().body().unwrap();
                 sender.send((found.len(), last)).unwrap();
             });
@@ -177,11 +177,11 @@ fn a_backup_is_whole_and_can_be_read_twice() {
     assert!(matches!(store.backup(&target), Err(Error::Invalid(_))));
     let (one, two) = (reader(&target), reader(&target));
     for copy in [&one, &two] {
-        assert_eq!(copy.rows(&everything("pods")).unwrap().len(), 1);
+        assert_eq!(copy.query(&everything("pods")).unwrap().len(), 1);
         assert_sound(copy);
     }
     one.close();
-    assert_eq!(two.rows(&everything("pods")).unwrap().len(), 1);
+    assert_eq!(two.query(&everything("pods")).unwrap().len(), 1);
     let own = writer(&target, options());
     assert_eq!(own.checkpoint(scope).unwrap(), (Some("1".into()), false));
 }
@@ -197,7 +197,7 @@ fn a_slow_read_is_interrupted_and_its_connection_is_good_for_the_next() {
     let hurried = Options { query_timeout: Duration::ZERO, ..options() };
     let hurried = Store::open(&path, Mode::Reader, hurried).unwrap();
     for _ in 0..10 {
-        assert!(matches!(hurried.rows(&everything("pods")), Err(Error::QueryTimeout(_))));
+        assert!(matches!(hurried.query(&everything("pods")), Err(Error::QueryTimeout(_))));
     }
     assert_eq!(hurried.get("pods", Some("a"), "p0001").unwrap().unwrap().key(), "a/p0001");
 }

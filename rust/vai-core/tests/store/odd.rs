@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vai_core::query::Query;
+use vai_core::query::Request;
 
 use crate::file::{assert_sound, options, spec, writer};
 
@@ -14,13 +14,13 @@ fn pod(name: &str, metadata: &str, rest: &str) -> String {
 }
 
 fn selected(store: &vai_core::store::Store, fields: &str, labels: &str) -> Vec<String> {
-    let query = Query {
-        resource: "pods".into(),
+    let request = Request {
+        resources: vec!["pods".into()],
         field_selector: fields.into(),
         label_selector: labels.into(),
-        ..Query::default()
+        ..Request::default()
     };
-    store.rows(&query).unwrap().keys().map(str::to_owned).collect()
+    store.query(&request).unwrap().keys().map(str::to_owned).collect()
 }
 
 #[test]

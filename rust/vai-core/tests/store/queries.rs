@@ -202,3 +202,37 @@ fn questions_that_make_no_sense_are_refused_with_the_remedy() {
     };
     fails(Request { group: Some(group), ..pods() }, "can't add up phase");
 }
+
+#[test]
+fn all_there_is_comes_in_key_order_without_an_index() {
+    let (_folder, store, _) = filled();
+    let steps = |request: &Request| {
+        let rows = store.query(&Request { explain: true, ..request.clone() }).unwrap();
+        assert!(rows.keys().is_sorted());
+        let told = rows.explain().unwrap()["steps"].as_array().unwrap().clone();
+        let told: Vec<String> =
+            told.iter().map(|step| step["step"].as_str().unwrap().to_owned()).collect();
+        (rows.len(), rows.total(), told.contains(&"read in the order of keys".to_owned()))
+    };
+    let all = usize::try_from(PODS).unwrap();
+    assert_eq!(steps(&pods()), (all, all, true));
+    assert_eq!(steps(&Request { limit: 7, ..pods() }), (7, all, true));
+    let two = Request { namespaces: Some(vec!["c".into(), "a".into()]), ..pods() };
+    assert_eq!(steps(&two), (all * 2 / 3, all * 2 / 3, true));
+    // What a page leaves out is counted by the index.
+    assert_eq!(steps(&Request { limit: 7, ..two }), (7, all * 2 / 3, false));
+    for other in [
+        Request { condition: "metadata.name contains p00".into(), ..pods() },
+        Request { access: Some(vec![Partition::default()]), ..pods() },
+        Request {
+            sort: vec!["metadata.name".into()],
+            namespaces: Some(vec!["a".into()]),
+            ..pods()
+        },
+        Request { offset: 1, ..pods() },
+    ] {
+        assert!(!steps(&other).2, "{other:?}");
+    }
+    let ended = store.query_while(&pods(), &|| false);
+    assert!(matches!(ended, Err(Error::Interrupted)));
+}

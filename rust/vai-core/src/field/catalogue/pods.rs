@@ -42,6 +42,11 @@ pub(super) fn pod() -> Vec<FieldDef> {
         named("owner.kind", Type::Text, &["metadata.ownerReferences[controller=true].kind"]),
         named("owner.name", Type::Text, &["metadata.ownerReferences[controller=true].name"])
             .alias("owner"),
+        // Who uses a claim is found by it; ConfigMaps and Secrets would be rows of every pod.
+        text("spec.volumes[*].persistentVolumeClaim.claimName")
+            .many()
+            .alias("claims")
+            .alias("claim"),
     ]
 }
 
