@@ -451,8 +451,8 @@ class Store:
 
         Cursors are pinned to the moment of their first page. Raises InvalidRequestError,
         InvalidExpressionError, InvalidSelectorError, UnknownFieldError, InvalidCursorError,
-        ExpiredError (history does not reach back), NotSyncedError, NotKeptError or
-        QueryTimeoutError.
+        StaleError (older than Steve's `revision`), ExpiredError (history does not reach back),
+        NotSyncedError, NotKeptError or QueryTimeoutError.
         """
     def position(self) -> tuple[int, int]:
         """(epoch, seq) of the last commit."""

@@ -34,6 +34,9 @@ pub(super) struct Cursor {
     pub(super) clock_ms: i64,
     #[serde(rename = "q")]
     pub(super) question: String,
+    /// How its sort keys were understood.
+    #[serde(rename = "o", default)]
+    pub(super) order: String,
     #[serde(rename = "p")]
     pub(super) place: usize,
 }
@@ -47,7 +50,21 @@ impl Cursor {
         place: usize,
     ) -> Self {
         let (file, question) = (file.to_owned(), question.to_owned());
-        Self { release: RELEASE, file, epoch, seq, clock_ms, question, place }
+        let order = String::new();
+        Self { release: RELEASE, file, epoch, seq, clock_ms, question, order, place }
+    }
+
+    /// # Errors
+    /// [`Error::Cursor`] for one whose rows were in another order: a field was indexed since, or as
+    /// another type.
+    pub(super) fn check_order(&self, order: &str) -> Result<()> {
+        if self.order == order {
+            return Ok(());
+        }
+        Err(Error::Cursor(
+            "a field of this cursor's order has another type by now; begin again without a cursor"
+                .into(),
+        ))
     }
 
     /// URL-safe text.

@@ -206,6 +206,8 @@ fn unknown_field(info: &Resource, set: &FieldSet, path: &str) -> Error {
             info.name(),
             known.join(", ")
         ),
+        position: None,
+        text: String::new(),
         nearest: nearest(path, &known, 3),
     }
 }
