@@ -282,7 +282,9 @@ impl Scanned {
 }
 
 fn of_runs(mut runs: BTreeMap<Value, Vec<u32>>) -> Values {
-    runs.values_mut().for_each(|rows| rows.sort_unstable());
+    for rows in runs.values_mut() {
+        rows.sort_unstable();
+    }
     Values::of_runs(runs)
 }
 
@@ -290,7 +292,7 @@ enum Held<'a> {
     /// By the keys themselves.
     Keys,
     There(&'a Values),
-    Made(Values),
+    Made(Box<Values>),
 }
 
 /// The columns of a resource at a moment.
@@ -313,13 +315,13 @@ impl<'a> Columns<'a> {
         for column in &part.columns {
             held.push(match &column.origin {
                 // Without a row there are no values either.
-                Origin::Bodies => scanned.next().map_or(Held::Made(Values::default()), Held::There),
+                Origin::Bodies => scanned.next().map_or(Held::Made(Box::default()), Held::There),
                 Origin::Index(need) => of_index(column, index.values(need)?),
-                Origin::KeyValues => Held::Made(of_keys(column, index.keys(), rows)),
+                Origin::KeyValues => Held::Made(Box::new(of_keys(column, index.keys(), rows))),
                 Origin::Keys => match column.compared {
                     Compared::Natural => Held::Keys,
                     Compared::Folded if !has_capitals(column, index.keys(), rows) => Held::Keys,
-                    _ => Held::Made(of_keys(column, index.keys(), rows)),
+                    _ => Held::Made(Box::new(of_keys(column, index.keys(), rows))),
                 },
             });
         }
@@ -354,7 +356,7 @@ fn of_index<'a>(column: &Column, values: &'a Values) -> Held<'a> {
         }
     }
     let runs = runs.into_iter().map(|(value, rows)| (value, rows.iter().collect()));
-    Held::Made(Values::of_runs(runs))
+    Held::Made(Box::new(Values::of_runs(runs)))
 }
 
 fn of_key<'k>(column: &Column, keys: &'k Keys, id: u32) -> Option<&'k [u8]> {

@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         let counted = self.count(&columns, &matching)?;
         let started = Instant::now();
         let mut found = if let Some(then) = self.then {
-            let list: List = self.ordered(&columns, &matching, 0, usize::MAX)?.into();
+            let list: List = Self::ordered(&columns, &matching, 0, usize::MAX).into();
             self.explain.note("ordered", list.len(), Some(started));
             drop(held);
             let page = self.page_of(&list, then, place)?;
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
             page
         } else {
             let take = if self.request.limit == 0 { usize::MAX } else { self.request.limit };
-            let ids = self.ordered(&columns, &matching, place, take)?;
+            let ids = Self::ordered(&columns, &matching, place, take);
             self.explain.note("ordered", ids.len(), Some(started));
             drop(held);
             let next = place.saturating_add(ids.len());
@@ -276,16 +276,15 @@ impl<'a> Run<'a> {
 
     /// Ids in order; of one resource without an order of all of them.
     fn ordered(
-        &self,
         columns: &[Columns<'_>],
         matching: &[Matching],
         skip: usize,
         take: usize,
-    ) -> Result<Vec<u32>> {
+    ) -> Vec<u32> {
         if let ([columns], [found]) = (columns, matching)
             && found.past.is_empty()
         {
-            return Ok(Order::new(columns).part(&found.rows, skip, take));
+            return Order::new(columns).part(&found.rows, skip, take);
         }
         let mut lists: Vec<Vec<Entry<'_>>> = Vec::new();
         for (columns, found) in columns.iter().zip(matching) {
@@ -297,7 +296,7 @@ impl<'a> Run<'a> {
             past.sort_by(merge::compare);
             lists.push(past);
         }
-        Ok(merge::merged(lists, skip, take))
+        merge::merged(lists, skip, take)
     }
 
     fn count(

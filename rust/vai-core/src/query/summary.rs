@@ -26,10 +26,10 @@ pub(super) fn summary(parts: &[Counted<'_>]) -> Result<Json> {
         for part in parts {
             count(part, at, &mut counts)?;
         }
-        let namespaced = first.counters().namespace.is_some();
+        let per_namespace = first.counters().namespace.is_some();
         let told: Map<String, Json> = counts
             .into_iter()
-            .map(|(value, count)| (text(&value.to_json(counter.kind)), told(&count, namespaced)))
+            .map(|(value, count)| (text(&value.to_json(counter.kind)), told(&count, per_namespace)))
             .collect();
         properties.push((
             counter.asked.to_lowercase(),
@@ -73,14 +73,14 @@ fn count<'v>(
     Ok(())
 }
 
-fn told(count: &Count<'_>, namespaced: bool) -> Json {
-    if !namespaced {
+fn told(count: &Count<'_>, per_namespace: bool) -> Json {
+    if !per_namespace {
         return json!({"total": count.total});
     }
-    let namespaces = count.namespaces.iter();
-    let namespaces: Map<String, Json> =
-        namespaces.map(|(name, count)| (name.to_string(), (*count).into())).collect();
-    json!({"total": count.total, "namespace": namespaces})
+    let each = count.namespaces.iter();
+    let each: Map<String, Json> =
+        each.map(|(name, count)| (name.to_string(), (*count).into())).collect();
+    json!({"total": count.total, "namespace": each})
 }
 
 fn text(value: &Json) -> String {
