@@ -447,7 +447,8 @@ class Store:
         The order is that of keys (bytes of `namespace/name`, etcd's order) where no other is asked
         for. `Row.cells` is None without `cells`. Cursors are pinned to the moment of their first
         page. Raises InvalidRequestError, InvalidExpressionError, InvalidSelectorError,
-        UnknownFieldError, InvalidCursorError, ExpiredError (history does not reach back),
+        UnknownFieldError, InvalidCursorError, StaleError (older than Steve's `revision`),
+        ExpiredError (history does not reach back),
         NotSyncedError, NotKeptError or QueryTimeoutError.
         """
     def position(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ VaiError                                .reason .code .details
 ├─ InvalidRequestError (ValueError)     400  the caller's input is wrong
 │  ├─ InvalidSelectorError              .position
 │  ├─ InvalidExpressionError            .position
-│  ├─ UnknownFieldError                 .nearest
+│  ├─ UnknownFieldError                 .nearest .position
 │  └─ InvalidCursorError
 ├─ NotFoundError (LookupError)          404  proven absent
 │  └─ UnknownResourceError              .nearest
@@ -78,16 +78,28 @@ class InvalidSelectorError(InvalidRequestError):
 
 
 class InvalidExpressionError(InvalidRequestError):
-    """A `where` expression does not parse."""
+    """A `where` expression or a sort key does not parse or makes no sense: `phase > 3`.
+
+    `details["text"]` is the one that it is about.
+    """
 
     @property
     def position(self) -> int:
-        """Offset of the offending token in the expression, in characters."""
+        """Offset of the offending token in that text, in characters."""
         return int(self.details.get("position", 0))
 
 
 class UnknownFieldError(InvalidRequestError):
-    """A field is not known for this resource."""
+    """A field is not known for this resource.
+
+    `details["text"]` is the expression, sort key or field to count by that names it.
+    """
+
+    @property
+    def position(self) -> int | None:
+        """Offset of its name in that text, in characters; None in a field selector."""
+        position = self.details.get("position")
+        return None if position is None else int(position)
 
     @property
     def nearest(self) -> list[str]:

@@ -51,6 +51,8 @@ def test_attributes_come_from_the_details() -> None:
     assert errors.InvalidSelectorError("m", position=4).position == 4
     assert errors.InvalidExpressionError("m", position=5).position == 5
     assert errors.UnknownFieldError("m", nearest=("a",)).nearest == ["a"]
+    assert errors.UnknownFieldError("m", position=6).position == 6
+    assert errors.UnknownFieldError("m").position is None
     assert errors.UnknownResourceError("m", nearest=["a"]).nearest == ["a"]
     assert errors.NotKeptError("m", scopes=["pods"]).scopes == ["pods"]
     assert errors.ExpiredError("m", oldest_seq=9).oldest_seq == 9

@@ -65,8 +65,8 @@ class Queries:
         object of that moment once, whatever changes meanwhile.
 
         A field is a name of the catalogue (`status.phase`, `restarts`, `age`), a label as
-        `labels[app]`, or a path (`.spec.containers[*].image`); in `where` a path that is not
-        indexed works, slowly, and `explain` says how to index it.
+        `labels[app]`, or a path (`.spec.containers[*].image`); a path that is not indexed works
+        everywhere, slowly, and `explain` says how to index it.
 
         Args:
             resource: as kubectl takes it; several are merged in one order; "*" is all of them.
@@ -93,8 +93,9 @@ class Queries:
 
         Raises:
             InvalidExpressionError: `where` or a sort key does not parse; `.position`.
-            UnknownFieldError: `.nearest` has the closest names.
-            InvalidCursorError: the cursor is of another file, query or release.
+            UnknownFieldError: `.nearest` has the closest names; `.position`.
+            InvalidCursorError: the cursor is of another file, query or release, or a field of its
+                order has another type since.
             ExpiredError: the history does not reach back to `at`, or to the cursor's first page.
             StaleError: the answer is older than `max_age` or `min_resource_version`.
             NotSyncedError, NotKeptError: as `snapshot`.

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from vai.cli.failures import Failure, caret
+from vai.cli.failures import Failure, misread
 from vai.cli.files import file_of, open_reader
-from vai.errors import InvalidExpressionError, InvalidRequestError, VaiError
+from vai.errors import (
+    InvalidExpressionError,
+    InvalidRequestError,
+    UnknownFieldError,
+    VaiError,
+)
 
 if TYPE_CHECKING:
     from vai.store import AtPosition, AtTime, GroupBy
@@ -241,6 +246,8 @@ def pointed_out(ask: Ask) -> Iterator[None]:
     """Errors in expressions and names of fields, with the place where they are."""
     try:
         yield
-    except InvalidExpressionError as error:
-        text = error.details.get("text") or ask.where
-        raise Failure(caret(str(error), text, error.position)) from None
+    except (InvalidExpressionError, UnknownFieldError) as error:
+        failure = misread(error, ask.where)
+        if failure is None:
+            raise
+        raise failure from None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vai.cli.command import Command
-from vai.cli.failures import Failure, check_selectors, selector_failure, warn
+from vai.cli.failures import Failure, check_selectors, misread, warn
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
-from vai.errors import InvalidExpressionError, InvalidRequestError
+from vai.errors import InvalidExpressionError, InvalidRequestError, UnknownFieldError
 from vai.types import EVERYTHING, Position
 
 if TYPE_CHECKING:
@@ -116,8 +116,11 @@ def changes(
                 where=where,
                 consumer=consumer,
             )
-        except InvalidExpressionError as error:
-            raise selector_failure("--where", where, error) from None
+        except (InvalidExpressionError, UnknownFieldError) as error:
+            failure = misread(error, where, "--where")
+            if failure is None:
+                raise
+            raise failure from None
         with found:
             _print(found, line, once=once, resumable=consumer is None)
 

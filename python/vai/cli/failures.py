@@ -11,6 +11,7 @@ from vai.errors import (
     InvalidExpressionError,
     InvalidSelectorError,
     NotSyncedError,
+    UnknownFieldError,
     VaiError,
     WriterRunningError,
 )
@@ -67,9 +68,20 @@ def caret(message: str, text: str, position: int) -> str:
     return f"{message}\n  {line}\n  {' ' * (at - start)}^"
 
 
-def selector_failure(
-    what: str, selector: str, error: InvalidSelectorError | InvalidExpressionError
-) -> Failure:
+def misread(
+    error: InvalidExpressionError | UnknownFieldError, only: str, what: str = ""
+) -> Failure | None:
+    """An error in an expression or the name of a field, with a caret under its place.
+
+    `only` is the text, where the error does not say which. None: it is about no text.
+    """
+    if error.position is None:
+        return None
+    text = error.details.get("text") or only
+    return Failure(caret(f"{what}: {error}" if what else str(error), text, error.position))
+
+
+def selector_failure(what: str, selector: str, error: InvalidSelectorError) -> Failure:
     """The message with the selector below it and a caret under the offending place."""
     return Failure(caret(f"{what}: {error}", selector, error.position))
 

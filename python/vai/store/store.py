@@ -15,7 +15,6 @@ from vai._core import Changes, Consumer, Export, Listing, Relations, Row, Rows, 
 from vai._core import Store as Core
 from vai.errors import (
     ForkedError,
-    InvalidExpressionError,
     NotSyncedError,
     UnknownResourceError,
 )
@@ -357,31 +356,10 @@ class Store:
     def query(self, request: Request) -> Rows:
         """Anything that can be asked; see `vai._core.Store.query`.
 
-        An InvalidExpressionError has its position in characters, and as `details["text"]` the
-        expression or sort key that it is about.
+        InvalidExpressionError and UnknownFieldError have their position in characters, and as
+        `details["text"]` the expression, sort key or field that they are about.
         """
-        try:
-            return self._core.query(msgspec.json.encode(request))
-        except InvalidExpressionError as error:
-            text = self._blamed(request, error)
-            position = len(text.encode()[: error.position].decode(errors="ignore"))
-            raise InvalidExpressionError(str(error), position=position, text=text) from None
-
-    def _blamed(self, request: Request, error: InvalidExpressionError) -> str:
-        """Which text an error is about: the one that alone gives the same error."""
-        bare = Request(resources=request.resources, project="keys", limit=1)
-        suspects = [
-            (request.condition, msgspec.structs.replace(bare, condition=request.condition)),
-            *((key, msgspec.structs.replace(bare, sort=(key,))) for key in request.sort),
-            *((name, msgspec.structs.replace(bare, facets=(name,))) for name in request.facets),
-        ]
-        for text, alone in suspects:
-            try:
-                self._core.query(msgspec.json.encode(alone))
-            except InvalidExpressionError as found:
-                if str(found) == str(error):
-                    return text
-        return request.condition
+        return self._core.query(msgspec.json.encode(request))
 
     def position(self) -> Position:
         """The last commit."""

@@ -34,15 +34,21 @@ pub enum Error {
         message: String,
         /// Byte offset of what is wrong.
         position: usize,
+        /// In which text; empty where the caller gave but one.
+        text: String,
     },
     /// A cursor of another file, query or release, or none at all.
     #[error("{0}")]
     Cursor(String),
-    /// A field selector on a field that the kind does not have.
+    /// A field that the kind does not have.
     #[error("{message}")]
     UnknownField {
         /// With the fields that there are.
         message: String,
+        /// Byte offset of its name, where it stands in a text.
+        position: Option<usize>,
+        /// In which text, as [`Error::Expression`] says it.
+        text: String,
         /// Fields with a similar name, best first.
         nearest: Vec<String>,
     },
@@ -68,6 +74,9 @@ pub enum Error {
         /// The scopes of the resource, described.
         scopes: Vec<String>,
     },
+    /// What is kept is older than was asked for.
+    #[error("{0}")]
+    Stale(String),
     /// The history does not reach back to a position, or the position never was durable.
     #[error("{message}")]
     Expired {
@@ -147,11 +156,29 @@ impl Error {
     /// The same, of a part of a text that begins this far into it.
     pub(crate) fn shifted(self, by: usize) -> Self {
         match self {
-            Self::Expression { message, position } => {
-                Self::Expression { message, position: position + by }
+            Self::Expression { message, position, text } => {
+                Self::Expression { message, position: position + by, text }
+            }
+            Self::UnknownField { message, position, text, nearest } => {
+                let position = position.map(|position| position + by);
+                Self::UnknownField { message, position, text, nearest }
             }
             Self::Selector { message, position } => {
                 Self::Selector { message, position: position + by }
+            }
+            other => other,
+        }
+    }
+
+    /// The same, said to be in this text.
+    pub(crate) fn in_text(self, whole: &str) -> Self {
+        match self {
+            Self::Expression { message, position, .. } => {
+                Self::Expression { message, position, text: whole.to_owned() }
+            }
+            Self::UnknownField { message, position: Some(position), nearest, .. } => {
+                let (position, text) = (Some(position), whole.to_owned());
+                Self::UnknownField { message, position, text, nearest }
             }
             other => other,
         }
@@ -195,7 +222,7 @@ impl From<SelectorError> for Error {
 
 impl From<ExprError> for Error {
     fn from(error: ExprError) -> Self {
-        Self::Expression { position: error.position, message: error.message }
+        Self::Expression { position: error.position, message: error.message, text: String::new() }
     }
 }
 

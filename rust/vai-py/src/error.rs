@@ -61,12 +61,13 @@ fn parts(error: Error) -> Parts {
             let position = i64::try_from(position).unwrap_or(i64::MAX);
             ("InvalidSelectorError", vec![("position", number(position))])
         }
-        Error::Expression { position, .. } => {
-            let position = i64::try_from(position).unwrap_or(i64::MAX);
-            ("InvalidExpressionError", vec![("position", number(position))])
+        Error::Expression { position, text, .. } => {
+            ("InvalidExpressionError", place(Some(position), text))
         }
-        Error::UnknownField { nearest, .. } => {
-            ("UnknownFieldError", vec![("nearest", Detail::Texts(nearest))])
+        Error::UnknownField { nearest, position, text, .. } => {
+            let mut details = place(position, text);
+            details.push(("nearest", Detail::Texts(nearest)));
+            ("UnknownFieldError", details)
         }
         Error::UnknownResource { nearest, .. } => {
             ("UnknownResourceError", vec![("nearest", Detail::Texts(nearest))])
@@ -74,6 +75,7 @@ fn parts(error: Error) -> Parts {
         Error::NotFound(_) => plain("NotFoundError"),
         Error::NotSynced(_) => plain("NotSyncedError"),
         Error::NotKept { scopes, .. } => ("NotKeptError", vec![("scopes", Detail::Texts(scopes))]),
+        Error::Stale(_) => plain("StaleError"),
         Error::Expired { oldest_seq, .. } => {
             ("ExpiredError", vec![("oldest_seq", number(oldest_seq))])
         }
@@ -97,6 +99,17 @@ fn parts(error: Error) -> Parts {
         Error::Internal(_) => plain("FileError"),
     };
     Parts { class, message, details }
+}
+
+/// Where something is in a text, in characters; the engine counts bytes.
+fn place(position: Option<usize>, text: String) -> Vec<(&'static str, Detail)> {
+    let Some(position) = position else { return Vec::new() };
+    let before = text.get(..position).map_or(position, |before| before.chars().count());
+    let mut details = vec![("position", Detail::Number(i64::try_from(before).ok()))];
+    if !text.is_empty() {
+        details.push(("text", Detail::Text(Some(text))));
+    }
+    details
 }
 
 /// A Status that came instead of a list is told apart from bytes that make no sense.

@@ -198,10 +198,28 @@ def test_a_bad_sort_key_is_pointed_at(run: Run) -> None:
 
 
 def test_an_unknown_field_is_said_with_its_neighbours(run: Run) -> None:
-    for option in (("-w", "restart > 3"), ("--sort", "restart"), ("--facet", "restart")):
+    for option, text, at in (
+        (("-w", "name = a and restart > 3"), "name = a and restart > 3", 13),
+        (("--sort", "name,-restart"), "-restart", 1),
+        (("--facet", "phase,restart"), "restart", 0),
+        (("--group-by", "phase", "--sum", "restart"), "restart", 0),
+    ):
         done = run("get", "pods", "-A", *option)
         assert done.exit_code == 1
-        assert "restarts" in done.stderr
+        message, below, place = done.stderr.splitlines()
+        assert "restarts" in message
+        assert (below, place) == (f"  {text}", "  " + " " * at + "^")
+
+
+def test_any_path_orders_and_counts(run: Run) -> None:
+    assert names(run, "--sort", "-.status.containerStatuses[0].restartCount", "--limit", "3") == [
+        "p11", "p10", "p9",
+    ]  # fmt: skip
+    done = run("get", "pods", "-A", "--facet", ".spec.containers[*].name")
+    assert done.exit_code == 0
+    assert "12" in done.stdout
+    done = run("get", "pods", "-A", "--group-by", ".spec.nodeName", "--sum", "restarts")
+    assert done.exit_code == 0, done.stderr
 
 
 @pytest.mark.parametrize(

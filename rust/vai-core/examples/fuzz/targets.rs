@@ -51,7 +51,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, a: &T, b: &T) -> Result<(), 
 /// An error lies within its text.
 fn within(error: Error, text: &str) -> Result<(), String> {
     match error {
-        Error::Expression { position, message } | Error::Selector { position, message }
+        Error::Expression { position, message, .. } | Error::Selector { position, message }
             if position > text.len() =>
         {
             Err(format!("{message} at {position}"))

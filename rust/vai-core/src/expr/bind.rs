@@ -55,7 +55,8 @@ impl Ast {
 impl Expr {
     /// Reads and binds an expression.
     pub fn parse(text: &str, catalogue: &dyn Catalogue, now_us: i64) -> Result<Self> {
-        Ast::parse(text)?.bind(catalogue, now_us)
+        let parsed = Ast::parse(text).map_err(Error::from);
+        parsed.and_then(|ast| ast.bind(catalogue, now_us)).map_err(|error| error.in_text(text))
     }
 }
 
@@ -126,17 +127,19 @@ fn unknown(catalogue: &dyn Catalogue, name: &str, path: &Path, position: usize) 
     names.extend(["name", "namespace", "uid", "age"].map(str::to_owned));
     let nearest = nearest(name, &names, 3);
     let hint = if nearest.is_empty() {
-        String::new()
+        ".".to_owned()
     } else {
         format!("; did you mean {}?", nearest.join(", "))
     };
     Error::UnknownField {
         message: format!(
-            "no field '{}' (at position {position}){hint} Any place in the objects is named by its \
+            "no field '{}'{hint} Any place in the objects is named by its \
              path, with a leading dot: {}",
             shortened(name),
             shortened(&path.to_string()),
         ),
+        position: Some(position),
+        text: String::new(),
         nearest,
     }
 }

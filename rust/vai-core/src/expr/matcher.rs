@@ -48,6 +48,8 @@ enum Source {
     Uid,
     Indexed(Box<FieldSet>),
     Path(Type),
+    /// A place of which nobody said what its values are.
+    Written,
 }
 
 impl Reader {
@@ -98,6 +100,16 @@ impl Reader {
         Ok(Self { slots, paths: Paths::new(&paths), kind })
     }
 
+    /// The same, but the values of the path at this position are what JSON has them as: truths,
+    /// numbers and texts.
+    #[must_use]
+    pub fn as_written(mut self, position: usize) -> Self {
+        if let Some(slot) = self.slots.get_mut(position) {
+            slot.source = Source::Written;
+        }
+        self
+    }
+
     /// The values in an object, by the order of the fields. The key is `namespace/name`, or the
     /// name of what has no namespace.
     pub fn read(&self, key: &str, body: &[u8]) -> Result<Vec<Held>> {
@@ -132,7 +144,8 @@ impl Slot {
             Source::Uid => Held::of(
                 own.iter().find_map(|one| string(one.raw)).filter(|uid| *uid != Value::text("")),
             ),
-            Source::Path(ty) => path(*ty, own),
+            Source::Path(ty) => path(own, *ty == Type::Text, |raw| take(*ty, raw)),
+            Source::Written => path(own, true, |raw| take(written(raw), raw)),
             Source::Indexed(set) => match set.def(0) {
                 Some(def) if def.ty == Type::Text && def.reduce.is_none() => {
                     whole_texts(def, own, partial)
@@ -184,16 +197,25 @@ fn take(ty: Type, raw: &[u8]) -> Taken {
     }
 }
 
-fn path(ty: Type, found: &[Found<'_>]) -> Held {
+fn path(found: &[Found<'_>], counts_others: bool, take: impl Fn(&[u8]) -> Taken) -> Held {
     let mut held = Held::default();
     for one in found {
-        match take(ty, one.raw) {
+        match take(one.raw) {
             Taken::Value(value) => held.values.push(value),
             Taken::Missing => {}
-            Taken::Invalid => held.others |= ty == Type::Text,
+            Taken::Invalid => held.others |= counts_others,
         }
     }
     held
+}
+
+/// The type of a JSON scalar, as it is written.
+fn written(raw: &[u8]) -> Type {
+    match raw.first() {
+        Some(b't' | b'f') => Type::Bool,
+        Some(b'-' | b'0'..=b'9') => Type::Number,
+        _ => Type::Text,
+    }
 }
 
 /// What [`FieldSet::values`] makes of a text field, but uncut.

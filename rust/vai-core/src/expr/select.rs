@@ -97,6 +97,8 @@ fn unknown(catalogue: &dyn Catalogue, name: &str) -> Error {
             "field label not supported: {name}; the server selects by {}",
             names.join(", ")
         ),
+        position: None,
+        text: String::new(),
         nearest: nearest(name, &names, 3),
     }
 }

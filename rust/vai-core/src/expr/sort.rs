@@ -5,7 +5,7 @@ use std::fmt;
 use super::bind::{Resolved, of_keys, resolve};
 use super::parse::{Ast, Quantifier, View};
 use super::{Catalogue, ExprError, Field};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::value::Type;
 
 /// Where objects without a value go.
@@ -26,6 +26,8 @@ pub enum SortOrder {
     AsciiFolded,
     /// Texts as the addresses that they are; others count as missing.
     AsIp,
+    /// As JSON has them: false, true, numbers, texts. Of a path whose type nobody said.
+    AsWritten,
 }
 
 /// One key of an order. What is equal by all keys goes by `namespace/name`, ascending.
@@ -77,7 +79,11 @@ impl SortKey {
         };
         let mut order = SortOrder::Natural;
         let field = match (resolve(catalogue, name, offset + target.position)?, ty) {
-            (Resolved::Place(path), ty) => Field::Path { path, ty: ty.unwrap_or(Type::Text) },
+            (Resolved::Place(path), Some(ty)) => Field::Path { path, ty },
+            (Resolved::Place(path), None) => {
+                order = SortOrder::AsWritten;
+                Field::Path { path, ty: Type::Text }
+            }
             (Resolved::Known(field), None) => field,
             (Resolved::Known(field), Some(ty)) if field.ty() == ty => field,
             (Resolved::Known(field), Some(Type::Ip)) if field.ty() == Type::Text => {
@@ -107,9 +113,11 @@ impl SortKey {
             let text = text.as_ref();
             for (position, part) in between_commas(text) {
                 if part.trim().is_empty() {
-                    return Err(ExprError::new("expected a field to sort by", position).into());
+                    let error = ExprError::new("expected a field to sort by", position);
+                    return Err(Error::from(error).in_text(text));
                 }
-                let key = Self::parse(part, catalogue).map_err(|error| error.shifted(position))?;
+                let key = Self::parse(part, catalogue)
+                    .map_err(|error| error.shifted(position).in_text(text))?;
                 // A second time it decides nothing.
                 if !keys.iter().any(|have| have.field == key.field && have.order == key.order) {
                     keys.push(key);
@@ -154,6 +162,9 @@ impl fmt::Display for SortKey {
         let minus = if self.descending { "-" } else { "" };
         match self.order {
             SortOrder::AsIp => write!(f, "{minus}ip({})", self.field),
+            SortOrder::Natural if matches!(self.field, Field::Path { ty: Type::Text, .. }) => {
+                write!(f, "{minus}text({})", self.field)
+            }
             _ => write!(f, "{minus}{}", self.field),
         }
     }

@@ -15,63 +15,27 @@
 //! numbers; labels sort missing ones behind all others. Each the other way round when descending.
 
 mod filter;
+mod frame;
 mod query;
 
+pub use self::frame::{Frame, ProjectsOrNamespaces};
 use super::bind::{Catalogue, Resolved, resolve};
 use super::sort::{Missing, SortKey, SortOrder, between_commas};
-use super::{Expr, ExprError, Field, Op};
+use super::{Expr, ExprError, Field};
 use crate::error::Result;
-use crate::value::{Type, Value};
-
-/// Rancher's label on namespaces.
-const PROJECT: &str = "field.cattle.io/projectId";
-/// What is read of `pagesize`; Steve's own default limit is 100,000 (`defaultLimit`).
-const MAX_PAGE_SIZE: u64 = 100_000;
+use crate::value::Type;
 
 /// A parsed query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SteveQuery {
+    /// What names no field.
+    pub frame: Frame,
     /// All `filter` parameters together.
     pub filter: Expr,
     /// `sort`, most important first; none is the order of `namespace/name`.
     pub sort: Vec<SortKey>,
-    /// `page`, from 1; without a page size it means nothing, as in Steve.
-    pub page: u64,
-    /// `pagesize`; `None` for everything.
-    pub page_size: Option<u64>,
-    /// `revision`: an answer at least as new as this resourceVersion.
-    pub revision: Option<u64>,
-    /// `projectsornamespaces`, or `projectsornamespaces!`.
-    pub projects_or_namespaces: Option<ProjectsOrNamespaces>,
-    /// `summary`: fields whose values are counted.
-    pub summary: Vec<Field>,
-    /// `summaryonly`: no rows beside them.
-    pub summary_only: bool,
-    /// `summarynamespaced`: counted per namespace.
-    pub summary_namespaced: bool,
-}
-
-/// A choice of namespaces, by their names or those of the projects they belong to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProjectsOrNamespaces {
-    /// Names of either.
-    pub names: Vec<String>,
-    /// All but these.
-    pub excluded: bool,
-}
-
-impl ProjectsOrNamespaces {
-    /// The condition on namespace objects; what is asked for are the objects in those it holds for
-    /// (or, asked of namespaces, they themselves).
-    #[must_use]
-    pub fn condition(&self) -> Expr {
-        let names = || Op::In(self.names.iter().map(|name| Value::text(name)).collect());
-        let either = Expr::or([
-            Expr::any(Field::Name, names()),
-            Expr::any(Field::Label(PROJECT.to_owned()), names()),
-        ]);
-        if self.excluded { either.negated() } else { either }
-    }
+    /// `summary`: fields whose values are counted, and how they were named.
+    pub summary: Vec<(String, Field)>,
 }
 
 impl SteveQuery {
@@ -79,80 +43,41 @@ impl SteveQuery {
     /// purposes are passed over.
     pub fn parse(query: &str, catalogue: &dyn Catalogue) -> Result<Self> {
         let parameters = query::parameters(query)?;
-        let all = |name: &'static str| {
-            parameters.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
-        };
-        let first = |name| all(name).next().filter(|value| !value.is_empty());
-        let filters: Result<Vec<Expr>> =
-            all("filter").map(|text| named("filter", filter::parse(text, catalogue))).collect();
-        let sort = named("sort", sort(first("sort").unwrap_or_default(), catalogue))?;
-        let page_size = number("pagesize", first("pagesize"))?.filter(|size| *size > 0);
-        let chosen = |name, excluded| {
-            let names = first(name)?.split(',').map(str::trim).filter(|name| !name.is_empty());
-            let names: Vec<String> = names.map(str::to_owned).collect();
-            (!names.is_empty()).then_some(ProjectsOrNamespaces { names, excluded })
-        };
-        let summaries: Vec<&str> = all("summary").collect();
-        let summary = named("summary", summary(&summaries, catalogue))?;
-        let flag = |name| -> Result<bool> {
-            match all(name).next_back() {
-                None | Some("false") => Ok(false),
-                Some("" | "true") if summaries.is_empty() => {
-                    Err(ExprError::new(format!("{name} needs a summary parameter"), 0).into())
-                }
-                Some("" | "true") => Ok(true),
-                Some(_) => Err(ExprError::new(format!("{name} is true or false"), 0).into()),
-            }
-        };
+        let filters: Result<Vec<Expr>> = all(&parameters, "filter")
+            .map(|text| named("filter", filter::parse(text, catalogue)))
+            .collect();
+        let text = first(&parameters, "sort").unwrap_or_default();
+        let summaries: Vec<&str> = all(&parameters, "summary").collect();
         Ok(Self {
             filter: Expr::and(filters?),
-            sort,
-            page: number("page", first("page"))?.unwrap_or(1).max(1),
-            page_size: page_size.map(|size| size.min(MAX_PAGE_SIZE)),
-            revision: number("revision", first("revision"))?,
-            projects_or_namespaces: chosen("projectsornamespaces", false)
-                .or_else(|| chosen("projectsornamespaces!", true)),
-            summary,
-            summary_only: flag("summaryonly")?,
-            summary_namespaced: flag("summarynamespaced")?,
+            sort: named("sort", sort(text, catalogue))?,
+            summary: named("summary", summary(&summaries, catalogue))?,
+            frame: Frame::of(&parameters)?,
         })
     }
+}
 
-    /// The rows that come before the page.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.page_size.map_or(0, |size| size.saturating_mul(self.page - 1))
-    }
+fn all<'p>(parameters: &'p [(String, String)], name: &str) -> impl Iterator<Item = &'p str> {
+    parameters.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+fn first<'p>(parameters: &'p [(String, String)], name: &str) -> Option<&'p str> {
+    all(parameters, name).next().filter(|value| !value.is_empty())
 }
 
 /// Says which parameter an error is in; its position is one in that parameter's value.
 fn named<T>(parameter: &str, result: Result<T>) -> Result<T> {
     use crate::Error;
     result.map_err(|error| match error {
-        Error::Expression { message, position } => {
-            Error::Expression { message: format!("{parameter}: {message}"), position }
+        Error::Expression { message, position, text } => {
+            Error::Expression { message: format!("{parameter}: {message}"), position, text }
         }
-        Error::UnknownField { message, nearest } => {
-            Error::UnknownField { message: format!("{parameter}: {message}"), nearest }
+        Error::UnknownField { message, position, text, nearest } => {
+            let message = format!("{parameter}: {message}");
+            Error::UnknownField { message, position, text, nearest }
         }
         other => other,
     })
-}
-
-fn number(parameter: &str, value: Option<&str>) -> Result<Option<u64>> {
-    let parse = |value: &str| {
-        // -1 is how some clients say none.
-        if value == "-1" {
-            return Ok(None);
-        }
-        value.parse().map(Some).map_err(|_| {
-            ExprError::new(
-                format!("{parameter}: '{}' is no number", super::lex::shortened(value)),
-                0,
-            )
-        })
-    };
-    Ok(value.map(parse).transpose()?.flatten())
 }
 
 /// A field by Steve's name for it: `metadata.labels[x]`, `spec.nodeName`, `spec.containers[0].image`.
@@ -210,14 +135,14 @@ fn sort(text: &str, catalogue: &dyn Catalogue) -> Result<Vec<SortKey>> {
     Ok(keys)
 }
 
-fn summary(parameters: &[&str], catalogue: &dyn Catalogue) -> Result<Vec<Field>> {
+fn summary(parameters: &[&str], catalogue: &dyn Catalogue) -> Result<Vec<(String, Field)>> {
     match parameters {
         [] => Ok(Vec::new()),
         [text] => between_commas(text)
             .into_iter()
             .map(|(position, name)| match name {
                 "" => Err(ExprError::new("expected a field to summarize", position).into()),
-                name => field(name, position, catalogue),
+                name => Ok((name.to_owned(), field(name, position, catalogue)?)),
             })
             .collect(),
         _ => Err(ExprError::new("there is more than one; join the fields by commas", 0).into()),

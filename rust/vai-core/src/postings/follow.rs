@@ -313,7 +313,7 @@ fn load_values(db: &Connection, field: Option<i64>, kind: Option<Type>) -> Resul
 }
 
 /// What an object has of each of these, read from its body.
-pub(crate) fn values_of<'n>(
+fn values_of<'n>(
     key: &str,
     json: &[u8],
     known: &Definitions,

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 
 pub(crate) use self::column::NONE;
 pub(crate) use self::definitions::Definitions;
-pub(crate) use self::follow::{Index, Moment, Need, values_of};
+pub(crate) use self::follow::{Index, Moment, Need};
 pub(crate) use self::keys::Keys;
 pub(crate) use self::values::{Ids, Values};
 use crate::error::Result;

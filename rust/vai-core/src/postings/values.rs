@@ -133,6 +133,17 @@ impl Values {
         values
     }
 
+    /// From distinct values in their order, each with its rows.
+    pub(crate) fn of_runs(runs: impl IntoIterator<Item = (Value, Vec<u32>)>) -> Self {
+        let mut values = Self::default();
+        for (value, ids) in runs {
+            values.push_run(value, &ids);
+        }
+        values.sorted = (0..).take(values.terms.len()).collect();
+        values.rank_all();
+        values
+    }
+
     fn push_run(&mut self, value: Value, ids: &[u32]) {
         let term = u32::try_from(self.terms.len()).unwrap_or(SEVERAL);
         let set = match ids {

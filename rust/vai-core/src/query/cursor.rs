@@ -34,6 +34,9 @@ pub(super) struct Cursor {
     pub(super) clock_ms: i64,
     #[serde(rename = "q")]
     pub(super) question: String,
+    /// How its sort keys were understood.
+    #[serde(rename = "o", default)]
+    pub(super) order: String,
     #[serde(rename = "p")]
     pub(super) place: usize,
 }
@@ -47,7 +50,21 @@ impl Cursor {
         place: usize,
     ) -> Self {
         let (file, question) = (file.to_owned(), question.to_owned());
-        Self { release: RELEASE, file, epoch, seq, clock_ms, question, place }
+        let order = String::new();
+        Self { release: RELEASE, file, epoch, seq, clock_ms, question, order, place }
+    }
+
+    /// # Errors
+    /// [`Error::Cursor`] for one whose rows were in another order: a field was indexed since, or as
+    /// another type.
+    pub(super) fn check_order(&self, order: &str) -> Result<()> {
+        if self.order == order {
+            return Ok(());
+        }
+        Err(Error::Cursor(
+            "a field of this cursor's order has another type by now; begin again without a cursor"
+                .into(),
+        ))
     }
 
     /// URL-safe text.
@@ -107,6 +124,7 @@ struct Question<'a> {
     condition: &'a str,
     access: Option<&'a [Partition]>,
     sort: &'a [String],
+    steve: &'a str,
 }
 
 /// Tells questions apart.
@@ -120,6 +138,7 @@ pub(super) fn question(request: &Request) -> Result<String> {
         condition,
         access,
         sort,
+        steve,
         limit: _,
         offset: _,
         cursor: _,
@@ -133,7 +152,7 @@ pub(super) fn question(request: &Request) -> Result<String> {
         explain: _,
     } = request;
     let (namespaces, access) = (namespaces.as_deref(), access.as_deref());
-    let asked = Question { resources, namespaces, labels, fields, condition, access, sort };
+    let asked = Question { resources, namespaces, labels, fields, condition, access, sort, steve };
     // An access list of thousands of namespaces is most of it: one buffer, no copy of the request.
     let json = serde_json::to_vec(&asked).map_err(Error::internal)?;
     Ok(hex(&Sha256::digest(&json)[..12]))

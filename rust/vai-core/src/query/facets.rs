@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value as Json, json};
 
+use super::columns::Columns;
+use super::plan::Counters;
 use super::request::{Distinct, Group};
 use super::scan::PastRow;
 use crate::error::{Error, Result};
-use crate::postings::{Index, Need, Values};
+use crate::postings::Values;
 use crate::value::{Sum, Type, Value, Whole};
 
 /// Values of a facet, and distinct values, where no number was given.
@@ -20,7 +22,7 @@ const MAX_GROUPS: usize = 100_000;
 
 /// What is counted: rows as they are now, and rows as they were.
 pub(super) struct Counted<'a> {
-    pub(super) index: &'a Index,
+    pub(super) columns: &'a Columns<'a>,
     pub(super) rows: &'a RoaringBitmap,
     pub(super) past: &'a [PastRow],
 }
@@ -28,15 +30,37 @@ pub(super) struct Counted<'a> {
 /// A field to count by.
 pub(super) struct Counter {
     pub(super) asked: String,
-    pub(super) need: Need,
+    pub(super) column: usize,
     pub(super) kind: Type,
 }
 
-fn counts(parts: &[Counted<'_>], need: &Need) -> Result<(HashMap<Value, u64>, u64)> {
+impl<'a> Counted<'a> {
+    pub(super) fn counters(&self) -> &'a Counters {
+        &self.columns.part.counters
+    }
+
+    /// What is counted by is always a column of values.
+    pub(super) fn values(&self, counter: &Counter) -> Result<&'a Values> {
+        let values = self.columns.values(counter.column);
+        values.ok_or_else(|| Error::Internal(format!("{} was not loaded", counter.asked)))
+    }
+}
+
+impl PastRow {
+    pub(super) fn of(&self, counter: &Counter) -> &[Value] {
+        self.columns.get(counter.column).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Which of the counters of each resource is meant.
+pub(super) type Which<'w> = &'w dyn Fn(&Counters) -> Option<&Counter>;
+
+fn counts(parts: &[Counted<'_>], which: Which<'_>) -> Result<(HashMap<Value, u64>, u64)> {
     let mut counts: HashMap<Value, u64> = HashMap::new();
     let mut missing = 0;
     for part in parts {
-        let values = part.index.values(need)?;
+        let Some(counter) = which(part.counters()) else { continue };
+        let values = part.values(counter)?;
         if values.sorted().len() <= FEW_VALUES {
             for term in values.sorted() {
                 let count = values.ids(*term).count_in(part.rows);
@@ -51,7 +75,7 @@ fn counts(parts: &[Counted<'_>], need: &Need) -> Result<(HashMap<Value, u64>, u6
         }
         missing += (part.rows - values.present()).len();
         for row in part.past {
-            let found = row.values.get(need).map_or(&[][..], Vec::as_slice);
+            let found = row.of(counter);
             missing += u64::from(found.is_empty());
             for value in found {
                 *counts.entry(value.clone()).or_default() += 1;
@@ -72,34 +96,39 @@ fn per_term(values: &Values, rows: &RoaringBitmap) -> impl Iterator<Item = (u32,
 }
 
 /// The values of a field with their counts, most frequent first.
-pub(super) fn facet(parts: &[Counted<'_>], counter: &Counter, limit: usize) -> Result<Json> {
+pub(super) fn facet(
+    parts: &[Counted<'_>],
+    which: Which<'_>,
+    kind: Type,
+    limit: usize,
+) -> Result<Json> {
     let limit = if limit == 0 { DEFAULT_VALUES } else { limit };
-    let (counts, missing) = counts(parts, &counter.need)?;
+    let (counts, missing) = counts(parts, which)?;
     let distinct = counts.len();
     let mut values: Vec<(Value, u64)> = counts.into_iter().collect();
     values.sort_unstable_by(|(a, many), (b, more)| more.cmp(many).then_with(|| a.cmp(b)));
     values.truncate(limit);
     let values: Vec<Json> = values
         .iter()
-        .map(|(value, count)| json!({"value": value.to_json(counter.kind), "count": count}))
+        .map(|(value, count)| json!({"value": value.to_json(kind), "count": count}))
         .collect();
     Ok(json!({"values": values, "distinct": distinct, "missing": missing}))
 }
 
 /// The values of a field in their order, that begin with a prefix.
-pub(super) fn distinct(parts: &[Counted<'_>], counter: &Counter, asked: &Distinct) -> Result<Json> {
+pub(super) fn distinct(parts: &[Counted<'_>], kind: Type, asked: &Distinct) -> Result<Json> {
     let limit = if asked.limit == 0 { DEFAULT_VALUES } else { asked.limit };
-    let (counts, _) = counts(parts, &counter.need)?;
+    let (counts, _) = counts(parts, &|counters| counters.distinct.as_ref())?;
     let mut values: Vec<(Value, u64)> = counts
         .into_iter()
-        .filter(|(value, _)| asked.prefix.is_empty() || begins(value, counter.kind, &asked.prefix))
+        .filter(|(value, _)| asked.prefix.is_empty() || begins(value, kind, &asked.prefix))
         .collect();
     values.sort_unstable();
     let more = values.len() > limit;
     values.truncate(limit);
     let values: Vec<Json> = values
         .iter()
-        .map(|(value, count)| json!({"value": value.to_json(counter.kind), "count": count}))
+        .map(|(value, count)| json!({"value": value.to_json(kind), "count": count}))
         .collect();
     Ok(json!({"values": values, "more": more}))
 }
@@ -140,11 +169,12 @@ type Key = Vec<Option<Value>>;
 pub(super) fn groups(parts: &[Counted<'_>], grouping: &Grouping<'_>) -> Result<Json> {
     let mut found: BTreeMap<Key, Summary> = BTreeMap::new();
     for part in parts {
+        let own = part.counters().grouping(grouping.asked);
         let columns = |counters: &[Counter]| -> Result<Vec<&Values>> {
-            counters.iter().map(|counter| part.index.values(&counter.need)).collect()
+            counters.iter().map(|counter| part.values(counter)).collect()
         };
-        let (by, sum) = (columns(grouping.by)?, columns(grouping.sum)?);
-        let (min, max) = (columns(grouping.min)?, columns(grouping.max)?);
+        let (by, sum) = (columns(own.by)?, columns(own.sum)?);
+        let (min, max) = (columns(own.min)?, columns(own.max)?);
         for id in part.rows {
             let key: Key = by.iter().map(|values| values.of(id).next().cloned()).collect();
             let summary = summary(&mut found, key, grouping)?;
@@ -160,21 +190,19 @@ pub(super) fn groups(parts: &[Counted<'_>], grouping: &Grouping<'_>) -> Result<J
             }
         }
         for row in part.past {
-            let of =
-                |counter: &Counter| row.values.get(&counter.need).map_or(&[][..], Vec::as_slice);
-            let key: Key = grouping.by.iter().map(|by| of(by).first().cloned()).collect();
+            let key: Key = own.by.iter().map(|by| row.of(by).first().cloned()).collect();
             let summary = summary(&mut found, key, grouping)?;
             summary.count += 1;
-            for (total, counter) in summary.sums.iter_mut().zip(grouping.sum) {
-                for value in of(counter) {
+            for (total, counter) in summary.sums.iter_mut().zip(own.sum) {
+                for value in row.of(counter) {
                     add(total, value);
                 }
             }
-            for (least, counter) in summary.mins.iter_mut().zip(grouping.min) {
-                bound(least, of(counter).iter(), |new, old| new < old);
+            for (least, counter) in summary.mins.iter_mut().zip(own.min) {
+                bound(least, row.of(counter).iter(), |new, old| new < old);
             }
-            for (most, counter) in summary.maxs.iter_mut().zip(grouping.max) {
-                bound(most, of(counter).iter(), |new, old| new > old);
+            for (most, counter) in summary.maxs.iter_mut().zip(own.max) {
+                bound(most, row.of(counter).iter(), |new, old| new > old);
             }
         }
     }

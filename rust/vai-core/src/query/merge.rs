@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
+use super::columns::{Columns, Compared};
 use super::plan::Part;
 use super::scan::PastRow;
 use crate::expr::{Field, Missing, SortKey};
-use crate::postings::Index;
 use crate::value::Value;
 
 /// One row that can be compared with any other of the same query.
@@ -18,13 +18,13 @@ pub(super) struct Entry<'a> {
 
 #[derive(Clone, Copy)]
 enum From<'a> {
-    Now(&'a Index),
+    Now(&'a Columns<'a>),
     Past(&'a PastRow),
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn now(part: &'a Part, index: &'a Index, id: u32) -> Self {
-        Self { part, id, from: From::Now(index) }
+    pub(super) fn now(columns: &'a Columns<'a>, id: u32) -> Self {
+        Self { part: columns.part, id, from: From::Now(columns) }
     }
 
     pub(super) fn past(part: &'a Part, row: &'a PastRow) -> Self {
@@ -33,7 +33,7 @@ impl<'a> Entry<'a> {
 
     fn key(&self) -> &'a [u8] {
         match self.from {
-            From::Now(index) => index.keys().key(self.id),
+            From::Now(columns) => columns.index.keys().key(self.id),
             From::Past(row) => row.key.as_bytes(),
         }
     }
@@ -48,16 +48,16 @@ impl<'a> Entry<'a> {
         memchr::memchr(b'/', key).map(|slash| &key[..slash])
     }
 
-    /// Of several values the one that the direction puts first.
-    fn value(&self, key: &SortKey) -> Option<&'a Value> {
-        let need = super::eval::need_of(&key.field)?;
+    /// By a sort key; of several values the one that the direction puts first.
+    fn value(&self, at: usize) -> Option<&'a Value> {
+        let (key, column) = (&self.part.sort[at], self.part.order[at]);
         match self.from {
-            From::Now(index) => {
-                let values = index.values(&need).ok()?.of(self.id);
+            From::Now(columns) => {
+                let values = columns.values(column)?.of(self.id);
                 if key.descending { values.max() } else { values.min() }
             }
             From::Past(row) => {
-                let values = row.values.get(&need)?.iter();
+                let values = row.columns.get(column)?.iter();
                 if key.descending { values.max() } else { values.min() }
             }
         }
@@ -66,11 +66,18 @@ impl<'a> Entry<'a> {
 
 /// By the sort keys, then by key, then in the order in which resources were asked for.
 pub(super) fn compare(a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
-    for (mine, theirs) in a.part.sort.iter().zip(&b.part.sort) {
-        let order = match &mine.field {
-            Field::Name => directed(mine, Some(a.name()), Some(b.name())),
-            Field::Namespace => directed(mine, a.namespace(), b.namespace()),
-            _ => directed(mine, a.value(mine), b.value(theirs)),
+    for (at, key) in a.part.sort.iter().enumerate() {
+        let compared = a.part.columns[a.part.order[at]].compared;
+        let order = match (&key.field, compared) {
+            (Field::Name, Compared::Natural) => directed(key, Some(a.name()), Some(b.name())),
+            (Field::Namespace, Compared::Natural) => directed(key, a.namespace(), b.namespace()),
+            (Field::Name, Compared::Folded) => {
+                directed(key, Some(Folded(a.name())), Some(Folded(b.name())))
+            }
+            (Field::Namespace, Compared::Folded) => {
+                directed(key, a.namespace().map(Folded), b.namespace().map(Folded))
+            }
+            _ => directed(key, a.value(at), b.value(at)),
         };
         if order.is_ne() {
             return order;
@@ -78,6 +85,35 @@ pub(super) fn compare(a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
     }
     a.key().cmp(b.key()).then(a.part.place.cmp(&b.part.place)).then(a.id.cmp(&b.id))
 }
+
+/// Text whose `A` to `Z` count as `a` to `z`.
+struct Folded<'a>(&'a [u8]);
+
+impl Folded<'_> {
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().map(u8::to_ascii_lowercase)
+    }
+}
+
+impl Ord for Folded<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes().cmp(other.bytes())
+    }
+}
+
+impl PartialOrd for Folded<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Folded<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Folded<'_> {}
 
 fn directed<T: Ord>(key: &SortKey, a: Option<T>, b: Option<T>) -> Ordering {
     let first = matches!(key.missing, Missing::First);

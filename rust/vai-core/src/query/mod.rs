@@ -1,6 +1,7 @@
 //! Reading: which scopes answer, and the rows of one moment as bytes.
 
 mod access;
+mod columns;
 mod cursor;
 mod eval;
 mod explain;
@@ -18,6 +19,8 @@ mod rows;
 mod run;
 mod scan;
 mod selected;
+mod steve;
+mod summary;
 mod walk;
 
 pub(crate) use self::cursor::Lists;
@@ -57,6 +60,7 @@ impl Store {
         /// Attempts before a reader that others overtake makes indexes of its own.
         const PATIENCE: usize = 4;
         request.check()?;
+        let request = &*steve::applied(request)?;
         let inner = &self.inner;
         let deadline = Instant::now() + inner.options.query_timeout;
         let mut found = None;

@@ -2,11 +2,10 @@
 
 use roaring::RoaringBitmap;
 
-use crate::error::Result;
-use crate::expr::{Field, Missing, SortKey};
-use crate::postings::{Ids, Index, Keys, NONE, Values};
+use crate::expr::{Field, Missing};
+use crate::postings::{Ids, Keys, NONE, Values};
 
-use super::eval::need_of;
+use super::columns::Columns;
 use super::request::MAX_SORT_KEYS;
 
 /// A sort key, with what it sorts by.
@@ -56,22 +55,18 @@ impl Window {
 }
 
 impl<'a> Order<'a> {
-    pub(super) fn new(index: &'a Index, sort: &[SortKey]) -> Result<Self> {
-        let mut by = Vec::with_capacity(sort.len());
-        for key in sort {
-            let source = match &key.field {
-                Field::Name => Source::Name,
-                Field::Namespace => Source::Namespace,
-                field => match need_of(field) {
-                    Some(need) => Source::Values(index.values(&need)?),
-                    // Refused when the query was bound.
-                    None => continue,
-                },
-            };
-            let missing_first = matches!(key.missing, Missing::First);
-            by.push(By { source, descending: key.descending, missing_first });
-        }
-        Ok(Self { keys: index.keys(), by })
+    pub(super) fn new(columns: &'a Columns<'a>) -> Self {
+        let part = columns.part;
+        let by = part.sort.iter().zip(&part.order).map(|(key, column)| By {
+            source: match (columns.values(*column), &key.field) {
+                (Some(values), _) => Source::Values(values),
+                (None, Field::Name) => Source::Name,
+                (None, _) => Source::Namespace,
+            },
+            descending: key.descending,
+            missing_first: matches!(key.missing, Missing::First),
+        });
+        Self { keys: columns.index.keys(), by: by.collect() }
     }
 
     /// `take` rows of a set after the first `skip` of them.
@@ -173,7 +168,7 @@ impl<'a> Order<'a> {
             (window.skip, window.take) = (0, window.take - rows.len());
             return;
         }
-        let wanted = (window.skip + window.take) as u64;
+        let wanted = window.skip.saturating_add(window.take) as u64;
         // Walking to the last wanted row looks at about one in len/count of all keys.
         let walked = wanted.min(set.len()) * order.len() as u64 / set.len().max(1);
         if walked > set.len() * ROWS_PER_VALUE {
@@ -213,7 +208,7 @@ impl<'a> Order<'a> {
         if names {
             rows.sort_by(|a, b| self.compare(a.2, b.2, depth));
         } else {
-            let wanted = window.skip + window.take;
+            let wanted = window.skip.saturating_add(window.take);
             if wanted < rows.len() / 4 {
                 rows.select_nth_unstable(wanted);
                 rows.truncate(wanted);

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::columns::{Column, Compared};
 use super::eval::need_of;
+use super::explain::Unindexed;
 use super::facets::{Counter, Grouping};
 use super::request::{Group, Request};
 use super::route::{self, Ask, Source};
+use super::steve::{self, Chosen};
 use crate::error::{Error, Result};
+use crate::expr::steve::SteveQuery;
 use crate::expr::{Expr, Field, Fields, SortKey, SortOrder};
 use crate::postings::{Definitions, Need};
 use crate::selector::{FieldSelector, LabelSelector};
@@ -26,11 +30,21 @@ pub(super) struct Part {
     pub(super) known: Arc<Definitions>,
     pub(super) expr: Expr,
     pub(super) sort: Vec<SortKey>,
+    /// The column of each sort key.
+    pub(super) order: Vec<usize>,
+    pub(super) columns: Vec<Column>,
     /// Sorted and distinct.
     pub(super) needs: Vec<Need>,
-    /// Paths of the condition that only bodies tell.
-    pub(super) unindexed: Vec<String>,
+    /// What only bodies tell.
+    pub(super) unindexed: Vec<Unindexed>,
     pub(super) counters: Counters,
+}
+
+impl Part {
+    /// Whether the bodies of all rows that match have to be read, to order or to count them.
+    pub(super) fn is_scanned(&self) -> bool {
+        self.columns.iter().any(Column::is_scanned)
+    }
 }
 
 /// The parts of a request in the order of resource ids, which is that of their locks.
@@ -40,6 +54,7 @@ pub(super) fn parts(
     db: &Connection,
     inner: &Inner,
     request: &Request,
+    chosen: &Chosen,
     now_us: i64,
 ) -> Result<Vec<Part>> {
     let mut parts = Vec::with_capacity(request.resources.len());
@@ -47,9 +62,13 @@ pub(super) fn parts(
         if request.resources[..place].contains(name) {
             return Err(Error::Invalid(format!("{name} is named twice")));
         }
-        parts.push(part(db, inner, request, now_us, place)?);
+        parts.push(part(db, inner, request, chosen, now_us, place)?);
     }
     parts.sort_by_key(|part| part.id);
+    agree(&mut parts);
+    for part in &mut parts {
+        part.finish();
+    }
     Ok(parts)
 }
 
@@ -57,6 +76,7 @@ fn part(
     db: &Connection,
     inner: &Inner,
     request: &Request,
+    chosen: &Chosen,
     now_us: i64,
     place: usize,
 ) -> Result<Part> {
@@ -69,61 +89,138 @@ fn part(
     let ask = Ask { info: &info, namespaces, labels: &labels, fields: &fields };
     let sources = route::choose(&ask, &all)?;
     let catalogue = known.catalogue(&info);
+    let steve = SteveQuery::parse(&request.steve, &catalogue)?;
+    steve::check_revision(&steve.frame, &info, &sources)?;
     let expr = Expr::and([
         Expr::from_labels(&labels),
         Expr::from_fields(&fields, &catalogue)?,
         Expr::parse(&request.condition, &catalogue, now_us)?,
+        steve.filter,
+        chosen.condition(&info),
     ]);
-    let sort = SortKey::parse_all(&request.sort, &catalogue)?;
-    let counters = Counters::new(request, &known, &catalogue)?;
-    let mut wanted: Vec<Need> = expr.fields().into_iter().filter_map(need_of).collect();
-    wanted.retain(|need| known.is_ready(need));
-    for key in &sort {
-        wanted.extend(sort_need(key, &known, &info)?);
+    let sort = if request.steve.is_empty() {
+        SortKey::parse_all(&request.sort, &catalogue)?
+    } else {
+        steve.sort
+    };
+    let mut columns = Vec::new();
+    let order = sort
+        .iter()
+        .map(|key| place_of(&mut columns, Column::sorted(&key.field, key.order, &known)))
+        .collect();
+    let mut counters = Counters::new(request, &known, &catalogue, &mut columns)?;
+    if steve.frame.summary_namespaced {
+        let column = Column::counted(&Field::Namespace, SortOrder::Natural, &known);
+        counters.namespace = Some(Counter::new("metadata.namespace", column, &mut columns));
     }
-    wanted.extend(counters.all().map(|counter| counter.need.clone()));
-    wanted.sort();
-    wanted.dedup();
-    let unindexed = unindexed(&expr, &known);
-    Ok(Part { id, place, info, sources, known, expr, sort, needs: wanted, unindexed, counters })
+    for (name, field) in steve.summary {
+        let order = match field {
+            Field::Path { .. } => SortOrder::AsWritten,
+            _ => SortOrder::Natural,
+        };
+        let column = Column::counted(&field, order, &known);
+        counters.summary.push(Counter::new(&name, column, &mut columns));
+    }
+    Ok(Part {
+        id,
+        place,
+        info,
+        sources,
+        known,
+        expr,
+        sort,
+        order,
+        columns,
+        needs: Vec::new(),
+        unindexed: Vec::new(),
+        counters,
+    })
 }
 
-fn sort_need(key: &SortKey, known: &Definitions, info: &Resource) -> Result<Option<Need>> {
-    if key.order != SortOrder::Natural {
-        return Err(Error::Invalid(format!(
-            "can't sort by {key}: values sort as what they are indexed as; cache.index() makes an \
-             index of a path as another type"
-        )));
-    }
-    match &key.field {
-        Field::Name => Ok(Some(Need::Names)),
-        // Namespaces are known with the keys.
-        Field::Namespace => Ok(None),
-        field => ready_need(field, known, &format!("sort {} by", info.name())).map(Some),
+/// Where a column is among the columns; one that is not there yet comes last.
+fn place_of(columns: &mut Vec<Column>, column: Column) -> usize {
+    columns.iter().position(|have| *have == column).unwrap_or_else(|| {
+        columns.push(column);
+        columns.len() - 1
+    })
+}
+
+/// Makes what several resources are ordered or counted by comparable: where one of them knows the
+/// type of a path, it is read so in all, and integers beside other numbers are numbers.
+fn agree(parts: &mut [Part]) {
+    let Some(first) = parts.first() else { return };
+    let count = first.uses().len();
+    for at in 0..count {
+        let places: Vec<usize> = parts.iter().map(|part| part.uses()[at]).collect();
+        let each = || parts.iter().zip(&places).map(|(part, place)| &part.columns[*place]);
+        let known = each().find(|column| !column.written).map(|column| column.field.ty());
+        let is_number = |ty| matches!(ty, Type::Int | Type::Number | Type::Quantity);
+        let mixed = known.is_some_and(|ty| {
+            is_number(ty)
+                && each().any(|column| {
+                    !column.written && column.field.ty() != ty && is_number(column.field.ty())
+                })
+        });
+        let Some(known) = known else { continue };
+        for (part, place) in parts.iter_mut().zip(places) {
+            let column = &mut part.columns[place];
+            if let (true, Compared::Natural | Compared::Total, Field::Path { ty, .. }) =
+                (column.written, column.compared, &mut column.field)
+            {
+                (*ty, column.written) = (known, false);
+            }
+            if mixed && column.compared == Compared::Natural && column.field.ty() == Type::Int {
+                column.compared = Compared::AsNumber;
+            }
+        }
     }
 }
 
-/// The index of a field that has to be one.
-fn ready_need(field: &Field, known: &Definitions, what: &str) -> Result<Need> {
-    match need_of(field) {
-        Some(need) if known.is_ready(&need) => Ok(need),
-        Some(need) => Err(Error::Invalid(format!(
-            "can't {what} {need} yet: its index is being built; `vai status` shows how far it is"
-        ))),
-        None => Err(Error::Invalid(format!(
-            "can't {what} {field}: it is not indexed; cache.index() makes an index of it"
-        ))),
-    }
-}
-
-/// Paths and fields of a condition that only bodies tell.
-fn unindexed(expr: &Expr, known: &Definitions) -> Vec<String> {
-    let fields = expr.fields();
-    let open = fields.into_iter().filter(|field| match field {
-        Field::Name | Field::Namespace => false,
-        field => need_of(field).is_none_or(|need| !known.is_ready(&need)),
+/// How the sort keys of a question are understood: their types, of each resource.
+pub(super) fn order(parts: &[Part]) -> String {
+    let types = parts.iter().flat_map(|part| {
+        part.order.iter().map(|at| {
+            let column = &part.columns[*at];
+            if column.written { "written" } else { column.field.ty().name() }
+        })
     });
-    open.map(std::string::ToString::to_string).collect()
+    types.collect::<Vec<_>>().join(" ")
+}
+
+impl Part {
+    /// The columns as they are used, in every resource of a query the same number in the same order.
+    fn uses(&self) -> Vec<usize> {
+        let counted = self.counters.all().map(|counter| counter.column);
+        self.order.iter().copied().chain(counted).collect()
+    }
+
+    /// What follows from its condition and its columns.
+    fn finish(&mut self) {
+        for counter in self.counters.all_mut() {
+            counter.kind = self.columns[counter.column].kind();
+        }
+        let known = &self.known;
+        let conditions = self.expr.fields();
+        let mut needs: Vec<Need> = conditions.iter().filter_map(|field| need_of(field)).collect();
+        needs.retain(|need| known.is_ready(need));
+        needs.extend(self.columns.iter().filter_map(Column::need));
+        needs.sort();
+        needs.dedup();
+        let open = conditions.into_iter().filter(|field| match field {
+            Field::Name | Field::Namespace => false,
+            field => need_of(field).is_none_or(|need| !known.is_ready(&need)),
+        });
+        let scanned = self.columns.iter().filter(|column| column.is_scanned());
+        let mut unindexed: Vec<Unindexed> = open.map(|field| Unindexed::of(field, false)).collect();
+        unindexed.extend(scanned.map(|column| Unindexed::of(&column.field, column.written)));
+        let mut seen = Vec::new();
+        unindexed.retain(|one| {
+            let fresh = !seen.contains(&one.name);
+            seen.push(one.name.clone());
+            fresh
+        });
+        (self.needs, self.unindexed) = (needs, unindexed);
+    }
 }
 
 /// The fields that are counted by.
@@ -131,6 +228,10 @@ fn unindexed(expr: &Expr, known: &Definitions) -> Vec<String> {
 pub(super) struct Counters {
     pub(super) facets: Vec<Counter>,
     pub(super) distinct: Option<Counter>,
+    /// Steve's summary.
+    pub(super) summary: Vec<Counter>,
+    /// Where it is counted per namespace.
+    pub(super) namespace: Option<Counter>,
     by: Vec<Counter>,
     sum: Vec<Counter>,
     min: Vec<Counter>,
@@ -140,24 +241,32 @@ pub(super) struct Counters {
 impl Counters {
     /// Whether a request asks for any.
     pub(super) fn wanted(request: &Request) -> bool {
-        !request.facets.is_empty() || request.distinct.is_some() || request.group.is_some()
+        !request.facets.is_empty()
+            || request.distinct.is_some()
+            || request.group.is_some()
+            || request.steve.contains("summary")
     }
 
-    fn new(request: &Request, known: &Definitions, view: &Fields<'_>) -> Result<Self> {
-        let counters = |names: &[String]| -> Result<Vec<Counter>> {
-            names.iter().map(|name| counter(name, known, view)).collect()
+    fn new(
+        request: &Request,
+        known: &Definitions,
+        view: &Fields<'_>,
+        columns: &mut Vec<Column>,
+    ) -> Result<Self> {
+        let mut counters = |names: &[String]| -> Result<Vec<Counter>> {
+            names.iter().map(|name| counter(name, known, view, Column::counted, columns)).collect()
         };
         let mut found =
             Self { facets: counters(&request.facets)?, distinct: None, ..Self::default() };
         if let Some(distinct) = &request.distinct {
-            found.distinct = Some(counter(&distinct.field, known, view)?);
+            found.distinct = counters(std::slice::from_ref(&distinct.field))?.pop();
         }
         if let Some(group) = &request.group {
             found.by = counters(&group.by)?;
-            found.sum = counters(&group.sum)?;
             found.min = counters(&group.min)?;
             found.max = counters(&group.max)?;
-            for counter in &found.sum {
+            for name in &group.sum {
+                let counter = counter(name, known, view, Column::added, columns)?;
                 let adds = matches!(
                     counter.kind,
                     Type::Int | Type::Number | Type::Quantity | Type::Duration
@@ -168,14 +277,27 @@ impl Counters {
                         counter.asked, counter.kind
                     )));
                 }
+                found.sum.push(counter);
             }
         }
         Ok(found)
     }
 
     fn all(&self) -> impl Iterator<Item = &Counter> {
-        let lists = [&self.facets, &self.by, &self.sum, &self.min, &self.max];
-        lists.into_iter().flatten().chain(&self.distinct)
+        let lists = [&self.facets, &self.summary, &self.by, &self.sum, &self.min, &self.max];
+        lists.into_iter().flatten().chain(&self.distinct).chain(&self.namespace)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
+        let lists = [
+            &mut self.facets,
+            &mut self.summary,
+            &mut self.by,
+            &mut self.sum,
+            &mut self.min,
+            &mut self.max,
+        ];
+        lists.into_iter().flatten().chain(&mut self.distinct).chain(&mut self.namespace)
     }
 
     /// The fields of a grouping as it was asked for.
@@ -184,15 +306,24 @@ impl Counters {
     }
 }
 
+impl Counter {
+    fn new(asked: &str, column: Column, columns: &mut Vec<Column>) -> Self {
+        let kind = column.kind();
+        Self { asked: asked.to_owned(), column: place_of(columns, column), kind }
+    }
+}
+
 /// A field to count by is named as one to sort by, without a direction.
-fn counter(name: &str, known: &Definitions, view: &Fields<'_>) -> Result<Counter> {
-    let key = SortKey::parse(name, view)?;
-    let need = match &key.field {
-        Field::Namespace => Need::Namespaces,
-        field => ready_need(field, known, "count by")?,
-    };
+fn counter(
+    name: &str,
+    known: &Definitions,
+    view: &Fields<'_>,
+    column: fn(&Field, SortOrder, &Definitions) -> Column,
+    columns: &mut Vec<Column>,
+) -> Result<Counter> {
+    let key = SortKey::parse(name, view).map_err(|error| error.in_text(name))?;
     if key.descending {
         return Err(Error::Invalid(format!("{name}: a field to count by has no direction")));
     }
-    Ok(Counter { asked: name.to_owned(), need, kind: key.field.ty() })
+    Ok(Counter::new(name, column(&key.field, key.order, known), columns))
 }

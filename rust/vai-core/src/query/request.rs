@@ -24,6 +24,9 @@ pub struct Request {
     /// An expression, `status.phase = Running and restarts > 3`; empty for everything.
     #[serde(rename = "where")]
     pub condition: String,
+    /// Rancher Steve's parameters, as they stand behind a URL's question mark: its filters, order,
+    /// page, revision, projects or namespaces, and summary.
+    pub steve: String,
     /// What the asking user may see; `None`: everything.
     pub access: Option<Vec<Partition>>,
     /// `-age`, `metadata.name`, `labels[app]`; the last tie-break is always the key.

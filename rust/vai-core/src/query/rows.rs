@@ -55,6 +55,10 @@ impl Raw {
         self
     }
 
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The entry of the history that wrote it.
     pub(super) fn seq(&self) -> i64 {
         self.seq

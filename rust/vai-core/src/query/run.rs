@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 use rusqlite::Connection;
 use serde_json::Value as Json;
 
+use super::columns::{Columns, Scanned};
 use super::cursor::{self, Cursor, List};
 use super::explain::Explain;
 use super::facets::{self, Counted};
@@ -19,8 +20,9 @@ use super::request::{At, Request};
 use super::rows::{self, ById, Found, Raw};
 use super::scan::{self, PastRow, Patience};
 use super::selected::{Selected, Version};
+use super::steve::Chosen;
 use super::walk::Walk;
-use super::{access, eval};
+use super::{access, eval, summary};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 use crate::postings::{Held, Index, Moment, Wanted};
@@ -51,6 +53,8 @@ struct Matching {
     /// Rows of which only bodies tell.
     open: RoaringBitmap,
     past: Vec<PastRow>,
+    /// What bodies had of `rows`, where they are ordered or counted by what is not indexed.
+    scanned: Scanned,
 }
 
 impl<'a> Run<'a> {
@@ -60,6 +64,17 @@ impl<'a> Run<'a> {
         inner: &'a Inner,
         request: &'a Request,
         patience: Patience<'a>,
+    ) -> Result<Self> {
+        Self::within(db, inner, request, patience, None)
+    }
+
+    /// The same of what is in these namespaces; `None`: of those that the request chooses.
+    pub(super) fn within(
+        db: &'a Connection,
+        inner: &'a Inner,
+        request: &'a Request,
+        patience: Patience<'a>,
+        chosen: Option<&Chosen>,
     ) -> Result<Self> {
         let started = Instant::now();
         let (epoch, seq) = crate::store::position(db)?;
@@ -83,7 +98,15 @@ impl<'a> Run<'a> {
             (None, _, Some(then)) => past::time_of(db, then)?.unwrap_or_else(unix_ms),
             (None, _, None) => unix_ms(),
         };
-        let parts = plan::parts(db, inner, request, clock_ms.saturating_mul(1000))?;
+        let own;
+        let chosen = if let Some(chosen) = chosen {
+            chosen
+        } else {
+            let at = then.map(|seq| At::Position { epoch, seq });
+            own = Chosen::of(db, inner, request, at, &patience)?;
+            &own
+        };
+        let parts = plan::parts(db, inner, request, chosen, clock_ms.saturating_mul(1000))?;
         let mut explain = Explain::default();
         explain.note("planned", 0, Some(started));
         let run = Self {
@@ -100,6 +123,9 @@ impl<'a> Run<'a> {
             then,
             clock_ms,
         };
+        if let Some(cursor) = &run.resumed {
+            cursor.check_order(&plan::order(&run.parts))?;
+        }
         if let Some(then) = then {
             past::check_reach(db, then, &run.scopes())?;
         }
@@ -120,12 +146,12 @@ impl<'a> Run<'a> {
             return self.walked(&walk).map(Some);
         }
         let Some((held, matching)) = self.matched(patient)? else { return Ok(None) };
-        let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
+        let columns = self.columns(&held, &matching)?;
         let total = matching.iter().map(|found| len(&found.rows) + found.past.len()).sum();
-        let counted = self.count(&indexes, &matching)?;
+        let counted = self.count(&columns, &matching)?;
         let started = Instant::now();
         let mut found = if let Some(then) = self.then {
-            let list: List = self.ordered(&indexes, &matching, 0, usize::MAX)?.into();
+            let list: List = Self::ordered(&columns, &matching, 0, usize::MAX).into();
             self.explain.note("ordered", list.len(), Some(started));
             drop(held);
             let page = self.page_of(&list, then, place)?;
@@ -134,7 +160,7 @@ impl<'a> Run<'a> {
             page
         } else {
             let take = if self.request.limit == 0 { usize::MAX } else { self.request.limit };
-            let ids = self.ordered(&indexes, &matching, place, take)?;
+            let ids = Self::ordered(&columns, &matching, place, take);
             self.explain.note("ordered", ids.len(), Some(started));
             drop(held);
             let next = place.saturating_add(ids.len());
@@ -158,8 +184,9 @@ impl<'a> Run<'a> {
             let (held, matching) = self
                 .matched(false)?
                 .ok_or_else(|| Error::Internal("a query found no moment".into()))?;
-            let indexes: Vec<&Index> = held.iter().map(|held| &**held).collect();
-            let ids = self.ordered(&indexes, &matching, 0, usize::MAX)?;
+            let columns = self.columns(&held, &matching)?;
+            let ids = Self::ordered(&columns, &matching, 0, usize::MAX);
+            drop(columns);
             drop(held);
             let sql = format!("SELECT {} FROM object o WHERE o.id = ?1", Version::COLUMNS);
             let mut statement = self.db.prepare_cached(&sql)?;
@@ -212,7 +239,8 @@ impl<'a> Run<'a> {
         for (at, index) in held.iter().enumerate() {
             matching.push(self.matching(at, index, &changed[at])?);
         }
-        if matching.iter().any(|found| !found.open.is_empty()) {
+        let scans = self.parts.iter().any(Part::is_scanned);
+        if scans || matching.iter().any(|found| !found.open.is_empty()) {
             // Others must not wait for bodies: whoever has gone on meanwhile leaves us an index of
             // our own.
             drop(held);
@@ -224,8 +252,23 @@ impl<'a> Run<'a> {
         Ok(Some((held, matching)))
     }
 
+    /// What the rows that match are ordered and counted by.
+    fn columns<'h>(
+        &'h self,
+        held: &'h [Held],
+        matching: &'h [Matching],
+    ) -> Result<Vec<Columns<'h>>> {
+        let parts = self.parts.iter().zip(held).zip(matching);
+        parts
+            .map(|((part, index), found)| Columns::new(part, index, &found.rows, &found.scanned))
+            .collect()
+    }
+
     fn cursor(&self, seq: i64, place: usize) -> Cursor {
-        Cursor::new(&self.file, (self.now.epoch, seq), self.clock_ms, &self.question, place)
+        let moment = (self.now.epoch, seq);
+        let mut cursor = Cursor::new(&self.file, moment, self.clock_ms, &self.question, place);
+        cursor.order = plan::order(&self.parts);
+        cursor
     }
 
     fn scopes(&self) -> Vec<ScopeRow> {
@@ -287,73 +330,84 @@ impl<'a> Run<'a> {
         let found = eval::evaluate(&part.expr, index, &all);
         let open = found.open();
         self.explain.note("matched in indexes", len(&found.sure), Some(started));
-        Ok(Matching { rows: found.sure, open, past: earlier })
+        Ok(Matching { rows: found.sure, open, past: earlier, scanned: Scanned::default() })
     }
 
-    /// Reads the bodies that decide.
+    /// Reads the bodies that decide, and those that are ordered or counted by.
     fn decide(&mut self, at: usize, found: &mut Matching) -> Result<()> {
-        let open = std::mem::take(&mut found.open);
-        if open.is_empty() {
+        let (part, open) = (&self.parts[at], std::mem::take(&mut found.open));
+        let bodies = len(&open) + if part.is_scanned() { len(&found.rows) } else { 0 };
+        if bodies == 0 {
             return Ok(());
         }
-        let part = &self.parts[at];
         let started = Instant::now();
-        found.rows |= scan::matching(self.db, self.inner, part, &open, &self.patience)?;
-        self.explain.scanned(part, len(&open), started);
+        let sure = std::mem::take(&mut found.rows);
+        (found.rows, found.scanned) =
+            scan::read(self.db, self.inner, part, sure, &open, &self.patience)?;
+        self.explain.scanned(part, bodies, started);
         Ok(())
     }
 
     /// Ids in order; of one resource without an order of all of them.
     fn ordered(
-        &self,
-        indexes: &[&Index],
+        columns: &[Columns<'_>],
         matching: &[Matching],
         skip: usize,
         take: usize,
-    ) -> Result<Vec<u32>> {
-        if let ([part], [index], [found]) = (&*self.parts, indexes, matching)
+    ) -> Vec<u32> {
+        if let ([columns], [found]) = (columns, matching)
             && found.past.is_empty()
         {
-            return Ok(Order::new(index, &part.sort)?.part(&found.rows, skip, take));
+            return Order::new(columns).part(&found.rows, skip, take);
         }
         let mut lists: Vec<Vec<Entry<'_>>> = Vec::new();
-        for ((part, index), found) in self.parts.iter().zip(indexes).zip(matching) {
+        for (columns, found) in columns.iter().zip(matching) {
             let upto = skip.saturating_add(take);
-            let ids = Order::new(index, &part.sort)?.part(&found.rows, 0, upto);
-            lists.push(ids.into_iter().map(|id| Entry::now(part, index, id)).collect());
-            let mut past: Vec<_> = found.past.iter().map(|row| Entry::past(part, row)).collect();
+            let ids = Order::new(columns).part(&found.rows, 0, upto);
+            lists.push(ids.into_iter().map(|id| Entry::now(columns, id)).collect());
+            let past = found.past.iter().map(|row| Entry::past(columns.part, row));
+            let mut past: Vec<_> = past.collect();
             past.sort_by(merge::compare);
             lists.push(past);
         }
-        Ok(merge::merged(lists, skip, take))
+        merge::merged(lists, skip, take)
     }
 
     fn count(
         &self,
-        indexes: &[&Index],
+        columns: &[Columns<'_>],
         matching: &[Matching],
     ) -> Result<serde_json::Map<String, Json>> {
         let mut counted = serde_json::Map::new();
         if !Counters::wanted(self.request) {
             return Ok(counted);
         }
-        let parts: Vec<Counted<'_>> = indexes
+        let parts: Vec<Counted<'_>> = columns
             .iter()
             .zip(matching)
-            .map(|(index, found)| Counted { index, rows: &found.rows, past: &found.past })
+            .map(|(columns, found)| Counted { columns, rows: &found.rows, past: &found.past })
             .collect();
         let Some(first) = self.parts.first() else { return Ok(counted) };
         let counters = &first.counters;
         if !counters.facets.is_empty() {
             let mut facets = serde_json::Map::new();
-            for counter in &counters.facets {
-                let facet = facets::facet(&parts, counter, self.request.facet_limit)?;
+            for (at, counter) in counters.facets.iter().enumerate() {
+                let limit = self.request.facet_limit;
+                let facet = facets::facet(
+                    &parts,
+                    &|counters| counters.facets.get(at),
+                    counter.kind,
+                    limit,
+                )?;
                 facets.insert(counter.asked.clone(), facet);
             }
             counted.insert("facets".into(), Json::Object(facets));
         }
         if let (Some(asked), Some(counter)) = (&self.request.distinct, &counters.distinct) {
-            counted.insert("distinct".into(), facets::distinct(&parts, counter, asked)?);
+            counted.insert("distinct".into(), facets::distinct(&parts, counter.kind, asked)?);
+        }
+        if !counters.summary.is_empty() {
+            counted.insert("summary".into(), summary::summary(&parts)?);
         }
         if let Some(asked) = &self.request.group {
             counted.insert("groups".into(), facets::groups(&parts, &counters.grouping(asked))?);
@@ -419,7 +473,7 @@ impl<'a> Run<'a> {
             scopes,
             resource_version,
             project: self.request.project.clone(),
-            sorted: !self.request.sort.is_empty() || self.parts.len() > 1,
+            sorted: self.parts.len() > 1 || self.parts.iter().any(|part| !part.sort.is_empty()),
             ..Found::default()
         })
     }

@@ -1,20 +1,20 @@
-//! Bodies read to decide what indexes can't, and versions of the past.
+//! Bodies read for what indexes can't tell, and versions of the past.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use roaring::RoaringBitmap;
 use rusqlite::{Connection, params};
 
+use super::columns::{Column, ColumnReader, Gathered, Scanned};
 use super::past::Changed;
 use super::plan::Part;
 use super::request::Partition;
 use crate::error::{Error, Result};
 use crate::expr::Matcher;
-use crate::postings::{Need, values_of};
 use crate::rv;
 use crate::store::Inner;
 use crate::value::Value;
@@ -36,10 +36,12 @@ pub(super) struct PastRow {
     pub(super) seq: i64,
     /// Whether the condition held.
     pub(super) matches: bool,
-    pub(super) values: HashMap<Need, Vec<Value>>,
+    /// What it had in each column, if it matched.
+    pub(super) columns: Vec<Vec<Value>>,
 }
 
 /// How long bodies may be read.
+#[derive(Clone)]
 pub(crate) struct Patience<'a> {
     deadline: Instant,
     /// Whether whoever asked still wants to know; asked on the thread of the query alone.
@@ -76,16 +78,47 @@ impl PastRow {
 
 type Body = (u32, String, Vec<u8>);
 
-/// Those of the rows whose bodies match.
-pub(super) fn matching(
+/// What bodies decide and what they have: of the rows that surely match and of those of which only
+/// bodies tell, those that do match, with the columns that are not indexed.
+pub(super) fn read(
     db: &Connection,
     inner: &Inner,
     part: &Part,
+    sure: RoaringBitmap,
     open: &RoaringBitmap,
     patience: &Patience<'_>,
-) -> Result<RoaringBitmap> {
-    let deadline = patience.deadline;
+) -> Result<(RoaringBitmap, Scanned)> {
     let matcher = Matcher::new(&part.expr, &part.known.set)?;
+    if !part.is_scanned() {
+        let found = bodies(db, inner, open, patience, |rows: &mut Vec<u32>, id, key, json| {
+            rows.extend(matcher.matches(key, json)?.then_some(id));
+            Ok(())
+        })?;
+        let found: RoaringBitmap = found.into_iter().flatten().collect();
+        return Ok((sure | found, Scanned::default()));
+    }
+    let (columns, bytes) = (ColumnReader::new(part, Column::is_scanned)?, AtomicUsize::new(0));
+    let all = sure | open;
+    let found = bodies(db, inner, &all, patience, |gathered: &mut Gathered, id, key, json| {
+        if open.contains(id) && !matcher.matches(key, json)? {
+            return Ok(());
+        }
+        gathered.add(id, columns.read(key, json)?, &bytes)
+    })?;
+    let rows = found.iter().flat_map(|gathered| gathered.rows.iter().copied()).collect();
+    Ok((rows, Scanned::of(found)))
+}
+
+/// Shows the bodies of these rows to `see`, on several threads where they are many; returns what
+/// it made of them, one for each thread.
+fn bodies<T: Default + Send>(
+    db: &Connection,
+    inner: &Inner,
+    rows: &RoaringBitmap,
+    patience: &Patience<'_>,
+    see: impl Fn(&mut T, u32, &str, &[u8]) -> Result<()> + Sync,
+) -> Result<Vec<T>> {
+    let deadline = patience.deadline;
     let mut statement = db.prepare_cached(
         "SELECT o.key, v.body FROM object o JOIN version v ON v.seq = o.seq WHERE o.id = ?1",
     )?;
@@ -96,35 +129,31 @@ pub(super) fn matching(
         inner.know_dictionary(db, &body)?;
         Ok((id, key, body))
     };
-    let test = |(id, key, body): &Body| -> Result<Option<u32>> {
+    let show = |made: &mut T, (id, key, body): &Body| -> Result<()> {
         check(deadline, inner)?;
-        let json = inner.decode_known(body)?;
-        Ok(matcher.matches(key, &json)?.then_some(*id))
+        see(made, *id, key, &inner.decode_known(body)?)
     };
-    if open.len() < ALONE {
-        let mut rows = RoaringBitmap::new();
-        for id in open {
+    let mut mine = T::default();
+    if rows.len() < ALONE {
+        for id in rows {
             patience.check(inner)?;
-            rows.extend(test(&fetch(id)?)?);
+            show(&mut mine, &fetch(id)?)?;
         }
-        return Ok(rows);
+        return Ok(vec![mine]);
     }
     let (sender, receiver) = bounded::<Vec<Body>>(QUEUED);
     let work = || {
-        let mut rows = Vec::new();
+        let mut made = T::default();
         for batch in &receiver {
-            for body in &batch {
-                rows.extend(test(body)?);
-            }
+            batch.iter().try_for_each(|body| show(&mut made, body))?;
         }
-        Ok::<_, Error>(rows)
+        Ok::<_, Error>(made)
     };
     std::thread::scope(|scope| {
         let helpers: Vec<_> = (0..HELPERS).map(|_| scope.spawn(work)).collect();
-        let mut mine = Vec::new();
         let mut batch = Vec::with_capacity(BATCH);
         let mut outcome = Ok(());
-        for id in open {
+        for id in rows {
             match patience.check(inner).and_then(|()| fetch(id)) {
                 Ok(body) => batch.push(body),
                 Err(error) => {
@@ -134,15 +163,12 @@ pub(super) fn matching(
             }
             if batch.len() == BATCH {
                 let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
-                // With the queue full the reader tests bodies itself.
+                // With the queue full the reader looks at bodies itself.
                 match sender.try_send(full) {
                     Ok(()) => {}
                     Err(crossbeam_channel::TrySendError::Full(full)) => {
-                        if let Err(error) = full.iter().try_for_each(|body| {
-                            mine.extend(test(body)?);
-                            Ok(())
-                        }) {
-                            outcome = Err(error);
+                        outcome = full.iter().try_for_each(|body| show(&mut mine, body));
+                        if outcome.is_err() {
                             break;
                         }
                     }
@@ -152,18 +178,17 @@ pub(super) fn matching(
             }
         }
         if outcome.is_ok() {
-            outcome = batch.iter().try_for_each(|body| {
-                mine.extend(test(body)?);
-                Ok(())
-            });
+            outcome = batch.iter().try_for_each(|body| show(&mut mine, body));
         }
         drop(sender);
+        let mut all = Vec::with_capacity(helpers.len() + 1);
         for helper in helpers {
-            let found = helper.join().map_err(|_| Error::Internal("a reader died".into()))?;
-            mine.extend(found?);
+            let made = helper.join().map_err(|_| Error::Internal("a reader died".into()))?;
+            all.push(made?);
         }
         outcome?;
-        Ok(mine.into_iter().collect())
+        all.push(mine);
+        Ok(all)
     })
 }
 
@@ -177,6 +202,7 @@ pub(super) fn past_rows(
     patience: &Patience<'_>,
 ) -> Result<Vec<PastRow>> {
     let matcher = Matcher::new(&part.expr, &part.known.set)?;
+    let columns = ColumnReader::new(part, |_| true)?;
     let mut statement = db.prepare_cached(
         "SELECT v.scope, coalesce(o.key, f.key), v.body, v.rv FROM version v
          LEFT JOIN object o ON o.id = v.object AND o.scope = v.scope
@@ -196,8 +222,8 @@ pub(super) fn past_rows(
         }
         let json = inner.decode_in(db, &body)?;
         let holds = matcher.matches(&key, &json)?;
-        let values = values_of(&key, &json, &part.known, part.needs.iter())?;
-        rows.push(PastRow { id: *id, key, rv, seq: *seq, matches: holds, values });
+        let columns = if holds { columns.read(&key, &json)? } else { Vec::new() };
+        rows.push(PastRow { id: *id, key, rv, seq: *seq, matches: holds, columns });
     }
     Ok(rows)
 }

@@ -27,7 +27,7 @@ impl Walk {
         let [part] = parts else { return None };
         let whole = part.expr == Expr::True
             && request.access.is_none()
-            && request.sort.is_empty()
+            && part.sort.is_empty()
             && request.offset == 0
             && !Counters::wanted(request)
             && !overlap(&part.sources);

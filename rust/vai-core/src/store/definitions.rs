@@ -304,6 +304,8 @@ pub(super) fn unindex(db: &Connection, resource: &str, name: &str) -> Result<()>
                 message: format!(
                     "{resource}: no field {name} was added by index() (added: {known})"
                 ),
+                position: None,
+                text: String::new(),
                 nearest: nearest(name, &added, 3),
             })
         }

@@ -104,12 +104,14 @@ impl FromStr for Type {
     }
 }
 
-/// A value of a field. Equality, order and hash mean something within one [`Type`].
+/// A value of a field. Equality, order and hash mean something within one [`Type`]; of what is
+/// read as JSON has it the order is that of the variants: truths, numbers, texts (as jq's `sort`,
+/// <https://jqlang.org/manual/#sort-sort_by>).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Value {
-    /// [`Type::Text`]
-    Text(Box<str>),
+    /// [`Type::Bool`]
+    Bool(bool),
     /// [`Type::Int`]
     Int(i64),
     /// [`Type::Number`] and [`Type::Quantity`]
@@ -120,8 +122,8 @@ pub enum Value {
     Duration(i64),
     /// [`Type::Ip`]
     Ip(Ip),
-    /// [`Type::Bool`]
-    Bool(bool),
+    /// [`Type::Text`]
+    Text(Box<str>),
 }
 
 /// What a place in an object gave.

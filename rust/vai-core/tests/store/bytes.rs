@@ -17,6 +17,8 @@ pub(crate) struct Pod {
     pub(crate) owner: Option<String>,
     /// Makes bodies of different lengths.
     pub(crate) note: String,
+    /// More members of its spec: `,"size":3`.
+    pub(crate) spec: String,
 }
 
 impl Pod {
@@ -33,6 +35,7 @@ impl Pod {
             host_network: None,
             owner: None,
             note: String::new(),
+            spec: String::new(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Pod {
         if let Some(host) = self.host_network {
             write!(json, r#","hostNetwork":{host}"#).unwrap();
         }
+        json.push_str(&self.spec);
         json.push_str(r#"},"status":{"#);
         if let Some(phase) = &self.phase {
             write!(json, r#""phase":"{phase}""#).unwrap();

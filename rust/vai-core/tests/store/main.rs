@@ -14,4 +14,6 @@ mod lists;
 mod model;
 mod odd;
 mod queries;
+mod scanned;
 mod secrets;
+mod steve;

@@ -187,8 +187,8 @@ fn questions_that_make_no_sense_are_refused_with_the_remedy() {
     fails(Request { condition: "phase >".into(), ..pods() }, "expected");
     fails(Request { condition: "nonsense = 1".into(), ..pods() }, "no field 'nonsense'");
     fails(sorted("-nonsense"), "no field 'nonsense'");
-    fails(sorted(".spec.nowhere"), "not indexed");
-    fails(sorted("ip(labels[turn])"), "can't sort by ip(");
+    fails(sorted("int(nodeName)"), "sorts as such");
+    fails(Request { steve: "sort=metadata.name".into(), limit: 3, ..pods() }, "leave sort, limit");
     fails(Request { sort: vec!["name".into(); 9], ..pods() }, "at most 8");
     fails(Request { cursor: "abc".into(), ..pods() }, "cursor");
     fails(Request { cursor: "00".into(), offset: 1, ..pods() }, "not both");

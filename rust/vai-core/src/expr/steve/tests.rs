@@ -102,7 +102,7 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         ("summary=status.phase&summaryonly=maybe", 0, "true or false"),
     ] {
         let what = SteveQuery::parse(text, &Pods);
-        let Err(Error::Expression { message, position: at }) = what else {
+        let Err(Error::Expression { message, position: at, .. }) = what else {
             panic!("{text}: {what:?}")
         };
         assert!(message.contains(says), "{text}: {message}");
@@ -157,9 +157,9 @@ fn pages_begin_with_one_and_mean_nothing_without_a_size() {
         ("pagesize=100000&page=18446744073709551615", Some(100_000), u64::MAX),
     ] {
         let query = query(text);
-        assert_eq!((query.page_size, query.offset()), (page_size, offset), "{text}");
+        assert_eq!((query.frame.page_size, query.frame.offset()), (page_size, offset), "{text}");
     }
-    assert_eq!(query("revision=107440").revision, Some(107_440));
+    assert_eq!(query("revision=107440").frame.revision, Some(107_440));
 }
 
 #[test]
@@ -174,19 +174,19 @@ fn projects_and_namespaces_choose_namespaces() {
             "not (metadata.name = p1 or labels[field.cattle.io/projectId] = p1)",
         ),
     ] {
-        let chosen = query(text).projects_or_namespaces.unwrap();
+        let chosen = query(text).frame.projects_or_namespaces.unwrap();
         assert_eq!(chosen.condition().to_string(), canonical);
     }
-    assert_eq!(query("projectsornamespaces=").projects_or_namespaces, None);
+    assert_eq!(query("projectsornamespaces=").frame.projects_or_namespaces, None);
 }
 
 #[test]
 fn summaries_name_fields() {
     let query =
         query("summary=status.phase,metadata.labels[b.io/c]&summaryonly&summarynamespaced=true");
-    let fields: Vec<_> = query.summary.iter().map(ToString::to_string).collect();
+    let fields: Vec<_> = query.summary.iter().map(|(_, field)| field.to_string()).collect();
     assert_eq!(fields, ["status.phase", "labels[b.io/c]"]);
-    assert!(query.summary_only && query.summary_namespaced);
+    assert!(query.frame.summary_only && query.frame.summary_namespaced);
 }
 
 fn soup() -> impl Strategy<Value = String> {

@@ -169,7 +169,7 @@ fn errors_say_what_where_and_what_to_do() {
         (&long, 65_536, "65536"),
     ] {
         let what = Expr::parse(text, &Pods, NOW_US);
-        let Err(Error::Expression { message, position: at }) = what else {
+        let Err(Error::Expression { message, position: at, .. }) = what else {
             panic!("{text}: {what:?}")
         };
         assert!(message.contains(says), "{text}: {message}");
@@ -179,14 +179,22 @@ fn errors_say_what_where_and_what_to_do() {
 
 #[test]
 fn an_unknown_field_is_told_its_nearest_names() {
-    let Err(Error::UnknownField { message, nearest }) = Expr::parse("a=1 or phas = x", &Pods, 0)
+    let whole = "phase=1 or a = x";
+    let Err(Error::UnknownField { message, nearest, position, text }) =
+        Expr::parse(whole, &Pods, 0)
     else {
         panic!("known")
     };
-    // The first unknown one is told.
     assert!(message.contains("no field 'a'"), "{message}");
+    assert_eq!((position, text.as_str()), (Some(11), whole));
+    let keys = SortKey::parse_all(&["name,-phas"], &Pods);
+    assert!(
+        matches!(&keys, Err(Error::UnknownField { position: Some(6), text, .. }) if text == "name,-phas"),
+        "{keys:?}"
+    );
     assert!(nearest.len() <= 3);
-    let Err(Error::UnknownField { message, nearest }) = Expr::parse("phas = x", &Pods, 0) else {
+    let Err(Error::UnknownField { message, nearest, .. }) = Expr::parse("phas = x", &Pods, 0)
+    else {
         panic!("known")
     };
     assert_eq!(nearest.first().map(String::as_str), Some("phase"), "{message}");
@@ -249,6 +257,7 @@ fn sort_keys_are_fields_with_a_direction() {
         ("labels[a.io/b]", "labels[a.io/b]"),
         ("-quantity(.spec.size)", "-quantity(.spec.size)"),
         (".spec.x", ".spec.x"),
+        ("-text(.spec.x)", "-text(.spec.x)"),
         ("ip(node)", "ip(spec.nodeName)"),
         ("ip", "status.podIPs[*].ip"),
         ("node,-restarts,node", "spec.nodeName|-restarts"),
@@ -262,7 +271,8 @@ fn sort_keys_are_fields_with_a_direction() {
     for (text, position) in
         [("name,", 5), ("", 0), ("-", 1), ("name asc", 5), ("all(ip)", 4), ("int(phase)", 4)]
     {
-        let Err(Error::Expression { position: at, message }) = SortKey::parse_all(&[text], &Pods)
+        let Err(Error::Expression { position: at, message, .. }) =
+            SortKey::parse_all(&[text], &Pods)
         else {
             panic!("{text}")
         };

@@ -222,7 +222,7 @@ proptest! {
         match Ast::parse(&text) {
             Err(error) => prop_assert!(error.position <= text.len(), "{error}"),
             Ok(ast) => match ast.bind(&Pods, NOW_US) {
-                Err(crate::Error::Expression { position, message }) => {
+                Err(crate::Error::Expression { position, message, .. }) => {
                     prop_assert!(position <= text.len(), "{message}");
                 }
                 Err(_) => {}
@@ -233,7 +233,7 @@ proptest! {
                 }
             },
         }
-        if let Err(crate::Error::Expression { position, message }) =
+        if let Err(crate::Error::Expression { position, message, .. }) =
             SortKey::parse_all(&[&text], &Pods)
         {
             prop_assert!(position <= text.len(), "{message}");

@@ -22,7 +22,8 @@ pub(super) fn pod() -> Vec<FieldDef> {
         // Accepted, yet ToSelectableFields never sets it: it compares as "" for every pod.
         named("status.podIPs", Type::Text, &[]).selected_as(&["status.podIPs"]),
         selectable("status.nominatedNodeName").alias("nominatedNode"),
-        // kubectl's columns. `printPod` counts init containers too, while they run.
+        // kubectl's columns. `printPod` adds the restarts of sidecars, and shows those of init
+        // containers alone while they run: docs/fields.md.
         named("restarts", Type::Int, &["status.containerStatuses[*].restartCount"])
             .reduce(Reduce::Sum)
             .default(Value::Int(0)),
