@@ -142,7 +142,7 @@ class Feed:
         timer.start()
 
     def close(self) -> None:
-        """Let the lock go, once all that was put off is done: the end of a test may come earlier."""
+        """Let the lock go, once all that was put off is done; a test may end earlier."""
         for timer in self._timers:
             timer.join()
         self.store.close()
