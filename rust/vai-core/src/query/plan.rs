@@ -8,7 +8,7 @@ use super::columns::{Column, Compared};
 use super::eval::need_of;
 use super::explain::Unindexed;
 use super::facets::{Counter, Grouping};
-use super::request::{Group, Request};
+use super::request::{Group, MAX_SORT_KEYS, Request};
 use super::route::{self, Ask, Source};
 use super::steve::{self, Chosen};
 use crate::error::{Error, Result};
@@ -65,6 +65,12 @@ pub(super) fn parts(
         parts.push(part(db, inner, request, chosen, now_us, place)?);
     }
     parts.sort_by_key(|part| part.id);
+    if parts.windows(2).any(|two| two[0].sort.len() != two[1].sort.len()) {
+        return Err(Error::Invalid(
+            "two sort keys are one field in one of the resources, and two in another; leave one out"
+                .into(),
+        ));
+    }
     agree(&mut parts);
     for part in &mut parts {
         part.finish();
@@ -103,6 +109,12 @@ fn part(
     } else {
         steve.sort
     };
+    if sort.len() > MAX_SORT_KEYS {
+        return Err(Error::Invalid(format!(
+            "{} sort keys; at most {MAX_SORT_KEYS} are possible",
+            sort.len()
+        )));
+    }
     let mut columns = Vec::new();
     let order = sort
         .iter()

@@ -35,7 +35,7 @@ const CONDITIONS: &[Condition] = &[
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put(Pod),
+    Put(Box<Pod>),
     Delete(usize),
     /// A list that finds only those of even index, and the rest changed.
     Relist,
@@ -69,7 +69,7 @@ fn pod() -> impl Strategy<Value = Pod> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => pod().prop_map(Step::Put),
+        8 => pod().prop_map(|pod| Step::Put(Box::new(pod))),
         2 => (0..4_usize).prop_map(Step::Delete),
         1 => Just(Step::Relist),
     ]
@@ -86,7 +86,7 @@ fn play(store: &Store, steps: &[Step]) -> BTreeMap<String, Pod> {
         rv += 1;
         match step {
             Step::Put(pod) => {
-                let pod = Pod { rv, ..pod.clone() };
+                let pod = Pod { rv, ..(**pod).clone() };
                 watch.push(&event("MODIFIED", &pod)).unwrap();
                 objects.insert(pod.key(), pod);
             }
@@ -200,7 +200,7 @@ proptest! {
 fn what_leaves_the_filter_is_deleted_as_a_server_says_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = writer(&folder.path().join("x.db"), options());
-    let put = |app: &str| Step::Put(Pod::new("a/p", "u", 0).label("app", app));
+    let put = |app: &str| Step::Put(Box::new(Pod::new("a/p", "u", 0).label("app", app)));
     play(&store, &[put("x"), put("y"), put("y"), put("x"), put("x"), Step::Delete(0)]);
     let filter = ChangeFilter { label_selector: "app=x".into(), ..ChangeFilter::default() };
     let mut changes = store.changes_of(pods(), &filter, 1, 0).unwrap();

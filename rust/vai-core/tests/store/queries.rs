@@ -190,6 +190,13 @@ fn questions_that_make_no_sense_are_refused_with_the_remedy() {
     fails(sorted("int(nodeName)"), "sorts as such");
     fails(Request { steve: "sort=metadata.name".into(), limit: 3, ..pods() }, "leave sort, limit");
     fails(Request { sort: vec!["name".into(); 9], ..pods() }, "at most 8");
+    let nine = ".a,.b,.c,.d,.e,.f,.g,.h,.i";
+    fails(sorted(nine), "at most 8");
+    fails(Request { steve: format!("sort={}", nine.replace('.', "x.")), ..pods() }, "at most 8");
+    let both = vec!["pods".into(), "secrets".into()];
+    let secrets = spec("secrets", None, "");
+    load(&store, store.ensure_scope(secrets).unwrap(), [], 1);
+    fails(Request { resources: both, ..sorted(".spec.nodeName,.spec.host") }, "leave one out");
     fails(Request { cursor: "abc".into(), ..pods() }, "cursor");
     fails(Request { cursor: "00".into(), offset: 1, ..pods() }, "not both");
     fails(Request { facets: vec!["nodeName".into(); 65], ..pods() }, "at most 64");

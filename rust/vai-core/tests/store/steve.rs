@@ -70,12 +70,9 @@ fn pod(at: usize, row: &(&str, &str, &str, &str, &str, &str)) -> Pod {
     if !tier.is_empty() {
         pod = pod.label("tier", tier);
     }
-    if !restarts.is_empty() {
-        pod.spec = format!(r#","count":{restarts}"#);
-    }
-    if !address.is_empty() {
-        pod.spec += &format!(r#","address":"{address}""#);
-    }
+    let count = (!restarts.is_empty()).then(|| format!(r#","count":{restarts}"#));
+    let address = (!address.is_empty()).then(|| format!(r#","address":"{address}""#));
+    pod.spec = count.into_iter().chain(address).collect();
     pod
 }
 

@@ -300,5 +300,5 @@ fn the_documentation_s_examples_are_understood() {
             None => {}
         }
     }
-    assert_eq!(lines, 16, "blocks are found");
+    assert_eq!(lines, 17, "blocks are found");
 }
