@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vai
-from tests.unit.cache.oracle.answers import Question, check, check_facet, matching
+from tests.unit.cache.oracle.answers import Question, check, check_bounds, check_facet, matching
 from tests.unit.cache.oracle.model import World, Write
 from tests.unit.cache.oracle.objects import first_lists, writes
-from tests.unit.cache.oracle.places import Json, key_of
+from tests.unit.cache.oracle.places import PODS, Json, key_of
 from tests.unit.cache.oracle.questions import questions
 from tests.unit.cache.oracle.values import exact
 
@@ -51,15 +51,20 @@ def world(first: dict[str, list[Json]], *, apart: bool) -> Iterator[World]:
             made.close()
 
 
-@examples(40)
+@examples(100)
 @given(
     first_lists(),
     st.booleans(),
     st.lists(st.one_of(writes(), questions()), min_size=1, max_size=12),
     questions(),
+    st.lists(st.integers(0, len(PODS) - 1), min_size=2, max_size=2),
 )
 def test_every_answer_is_that_of_a_look_at_every_object(
-    first: dict[str, list[Json]], apart: bool, steps: list[Write | Question], last: Question
+    first: dict[str, list[Json]],
+    apart: bool,
+    steps: list[Write | Question],
+    last: Question,
+    places: list[int],
 ) -> None:
     with world(first, apart=apart) as made:
         for step in (*steps, last):
@@ -70,9 +75,11 @@ def test_every_answer_is_that_of_a_look_at_every_object(
             else:
                 position, objects = made.past[-1 - step.ago % len(made.past)]
                 check(made.cache, step, objects, position)
+        for at in places:
+            check_bounds(made.cache, PODS[at], made.objects["pods"].values())
 
 
-@examples(20)
+@examples(40)
 @given(
     first_lists(),
     st.booleans(),
@@ -117,7 +124,7 @@ def test_a_walk_gives_the_moment_of_its_first_page_whatever_is_written(
         assert pages == max(1, -(-len(rows) // limit))
 
 
-@examples(20)
+@examples(40)
 @given(first_lists(), st.booleans(), questions(), st.lists(writes(), min_size=1, max_size=8))
 def test_the_changes_of_a_filter_add_up_to_what_it_selects(
     first: dict[str, list[Json]], apart: bool, question: Question, happening: list[Write]

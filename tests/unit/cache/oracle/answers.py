@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cmp_to_key, partial
 from typing import Any, Final
 
 import vai
-from tests.unit.cache.oracle.language import Condition, Everything, holds, known, tests
+from tests.unit.cache.oracle.language import (
+    Condition,
+    Everything,
+    Literal,
+    Test,
+    holds,
+    known,
+    tests,
+)
 from tests.unit.cache.oracle.model import Objects
 from tests.unit.cache.oracle.places import PLACES, Json, Place, key_of
 from tests.unit.cache.oracle.selectors import Requirement, Term, written
-from tests.unit.cache.oracle.values import Value, exact, told
+from tests.unit.cache.oracle.values import Value, exact, literal, parse, told
 from vai.cache.question import Asked
 from vai.store import Facet
 from vai.types import Position
@@ -282,3 +290,15 @@ def _cut_in_selectors(question: Question, objects: Objects) -> bool:
         if place.name in named
         for one in objects[name].values()
     )
+
+
+def check_bounds(cache: vai.Cache, place: Place, pods: Collection[Json]) -> None:
+    """Every comparison with a value that some pod has: what lies on the bound counts."""
+    for value in {value for one in pods for value in place.values(one)}:
+        text = Literal(literal(place.type, value), "'" if place.type == "text" else "")
+        if not text.text or parse(place.type, text.text) != value:
+            continue
+        for operator in ("=", "!=") if place.type == "bool" else ("=", "!=", "<", "<=", ">", ">="):
+            test = Test(place, operator, (text,))
+            expected = sum(holds(test, one, 0) for one in pods)
+            assert cache.count("pods", where=test.written()) == expected, test.written()

@@ -185,6 +185,26 @@ def _address(text: str) -> tuple[int, int] | None:
     return (found.version, int(found))
 
 
+def literal(kind: str, value: Value) -> str:
+    """A text that is read as this value."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case Fraction():
+            # Rounded to 28 digits: whoever needs all of them has to look.
+            return f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
+        case (4, address):
+            return str(ipaddress.IPv4Address(address))
+        case (_, address):
+            return str(ipaddress.IPv6Address(address))
+        case int() if kind == "time":
+            return (_EPOCH + timedelta(microseconds=value)).isoformat().replace("+00:00", "Z")
+        case int() if kind == "duration":
+            return f"{value}ns"
+        case _:
+            return str(value)
+
+
 def told(kind: str, answer: Any) -> Value | None:
     """A value of an answer, back as what it is: as text where JSON has no such type."""
     if answer is None or kind in {"text", "bool", "int"}:
