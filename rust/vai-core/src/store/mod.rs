@@ -10,6 +10,7 @@ mod intake;
 mod listing;
 mod prepare;
 mod prune;
+mod rows;
 pub(crate) mod scopes;
 mod shared;
 mod state;
@@ -281,6 +282,7 @@ impl Store {
             }),
             bytes: 0,
             alone: false,
+            patient: false,
         })
     }
 
@@ -471,6 +473,7 @@ impl Inner {
             }),
             bytes: 0,
             alone: true,
+            patient: false,
         })?;
         answer.recv().map_err(|_| Error::Closed)?;
         Ok(self.shared.seq())
