@@ -97,6 +97,11 @@ bench-core: $(BUILT)-release ## criterion on the Rust core alone; SIZE=100000, A
 	VAI_BENCH_DATA="$$($(BIN)/python -m bench.peers.data .cache/peers --pods $(SIZE))" \
 	  cargo bench --quiet --locked -p vai-core --bench core -- $(ARGS)
 
+.PHONY: bench-writing
+bench-writing: $(BUILT)-release ## what loads and events take: threads, log, file, memory; SIZE=100000, ARGS='load 3'
+	VAI_BENCH_DATA="$$($(BIN)/python -m bench.peers.data .cache/peers --pods $(SIZE))" \
+	  cargo bench --quiet --locked -p vai-core --bench writing -- $(ARGS)
+
 .PHONY: demo
 demo: build ## watch vai do its main job against a simulated API server
 	@$(BIN)/vai demo

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
 use zstd::zstd_safe::{CCtx, DCtx, WriteBuf};
 
@@ -99,7 +99,9 @@ impl Codec {
             .read()
             .get(&resource)
             .map_or_else(|| Arc::clone(&self.generic), Arc::clone);
-        Encoder { context: CCtx::create(), dictionary }
+        let Tools { context, frame } =
+            TOOLS.try_lock().and_then(|mut tools| tools.pop()).unwrap_or_else(Tools::new);
+        Encoder { context: Some(context), frame, dictionary }
     }
 
     /// The body as it was before compression.
@@ -144,21 +146,58 @@ impl Default for Codec {
     }
 }
 
+/// What a compressor works with: zstd's tables, and room for a frame.
+struct Tools {
+    context: CCtx<'static>,
+    frame: Vec<u8>,
+}
+
+impl Tools {
+    /// Kept for the next encoder: making them costs more than an event's body to compress. A
+    /// watch of each of 200 resources has none of its own, which would take 30 MB.
+    const KEPT: usize = 2;
+    /// A larger frame's room is given back.
+    const KEPT_BYTES: usize = 1 << 20;
+
+    fn new() -> Self {
+        Self { context: CCtx::create(), frame: Vec::new() }
+    }
+}
+
+/// Tools that nobody uses. Never waited for: a forked child may find the lock held for ever.
+static TOOLS: Mutex<Vec<Tools>> = Mutex::new(Vec::new());
+
 /// Compresses bodies one after the other; keeps zstd's tables between them.
 pub struct Encoder {
-    context: CCtx<'static>,
+    /// `None` only while it is dropped.
+    context: Option<CCtx<'static>>,
+    frame: Vec<u8>,
     dictionary: Arc<Dictionary>,
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        let frame = std::mem::take(&mut self.frame);
+        if let (Some(context), Some(mut tools)) = (self.context.take(), TOOLS.try_lock())
+            && tools.len() < Tools::KEPT
+            && frame.capacity() <= Tools::KEPT_BYTES
+        {
+            tools.push(Tools { context, frame });
+        }
+    }
 }
 
 impl Encoder {
     /// The body as one frame that names its dictionary and its size.
     pub fn encode(&mut self, body: &[u8]) -> Result<Vec<u8>> {
-        let mut frame = Vec::with_capacity(zstd::zstd_safe::compress_bound(body.len()));
+        self.frame.clear();
+        self.frame.reserve(zstd::zstd_safe::compress_bound(body.len()));
         self.context
-            .compress_using_cdict(&mut frame, body, self.dictionary.encoder.as_cdict())
+            .get_or_insert_with(CCtx::create)
+            .compress_using_cdict(&mut self.frame, body, self.dictionary.encoder.as_cdict())
             .map_err(zstd_error)?;
-        frame.shrink_to_fit();
-        Ok(frame)
+        // Shrinking a frame of its own would leave a hole of the body's size behind each.
+        Ok(self.frame.as_slice().to_vec())
     }
 }
 

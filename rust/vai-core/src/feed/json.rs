@@ -33,18 +33,37 @@ pub(crate) struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// Whether the decoded string is `name`, which has no character that must be escaped.
+    #[inline]
     pub(crate) fn is(self, name: &[u8]) -> bool {
-        if self.escaped { self.decode().as_bytes() == name } else { self.raw == name }
+        if self.escaped { self.decode().as_bytes() == name } else { same(self.raw, name) }
     }
 
     /// The string; lone surrogates (and bytes that are not UTF-8) become U+FFFD.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         if self.escaped {
-            Cow::Owned(unescape(self.raw))
-        } else {
-            String::from_utf8_lossy(self.raw)
+            return Cow::Owned(unescape(self.raw));
         }
+        // Nearly always it is UTF-8, which is seen sooner than it is searched for what is not.
+        std::str::from_utf8(self.raw)
+            .map_or_else(|_| String::from_utf8_lossy(self.raw), Cow::Borrowed)
     }
+}
+
+/// Whether both are equal: a call of `memcmp` costs more than a key has bytes.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    if let (Some(head), Some(tail)) = (one.first_chunk::<8>(), one.last_chunk::<8>()) {
+        return other.first_chunk() == Some(head)
+            && other.last_chunk() == Some(tail)
+            && (one.len() <= 16 || one == other);
+    }
+    if let (Some(head), Some(tail)) = (one.first_chunk::<4>(), one.last_chunk::<4>()) {
+        return other.first_chunk() == Some(head) && other.last_chunk() == Some(tail);
+    }
+    one.iter().eq(other)
 }
 
 /// Reads from `bytes`, forwards. After an error the position is of no use.
@@ -558,6 +577,22 @@ mod tests {
             (r#""\ud83d\u0041""#, "\u{fffd}A"),
         ] {
             assert_eq!(text(json), want, "{json}");
+        }
+    }
+
+    #[test]
+    fn equal_bytes_are_the_same_whatever_their_length() {
+        let text = b"metadata.managedFields[*].fieldsV1";
+        for length in 0..=text.len() {
+            let one = &text[..length];
+            let mut other = one.to_vec();
+            assert!(same(one, &other), "{length}");
+            assert!(!same(one, &text[..=length.min(text.len() - 1)]) || length == text.len());
+            for at in 0..length {
+                other.copy_from_slice(one);
+                other[at] ^= 1;
+                assert!(!same(one, &other), "{length} bytes that differ at {at}");
+            }
         }
     }
 

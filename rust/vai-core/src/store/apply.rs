@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use rusqlite::{Connection, OptionalExtension, Statement, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::definitions::Known;
 use super::prepare::{Derived, Prepared};
+use super::rows::NewRows;
 use super::state::State;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -120,6 +121,10 @@ impl Writer<'_> {
 
     /// Adds or updates an object. Returns its id.
     pub(crate) fn upsert(&mut self, scope: i64, row: &Prepared, origin: Origin) -> Result<i64> {
+        // A list comes in the order of its keys.
+        if origin.relist && self.is_beyond(scope, &row.key)? {
+            return self.insert(scope, row, origin);
+        }
         let Some(old) = self.existing(scope, &row.key)? else {
             return self.insert(scope, row, origin);
         };
@@ -135,6 +140,19 @@ impl Writer<'_> {
             return Ok(old.id);
         }
         self.replace(scope, row, &old, origin)
+    }
+
+    /// Whether the key is greater than all of the scope, so that nothing can be there under it.
+    fn is_beyond(&mut self, scope: i64, key: &str) -> Result<bool> {
+        let state = self.state.scope(scope)?;
+        if let Some(last) = &state.last_key {
+            return Ok(last.as_str() < key);
+        }
+        let last: Option<String> = self
+            .db
+            .prepare_cached("SELECT max(key) FROM object WHERE scope = ?1")?
+            .query_row([scope], |row| row.get(0))?;
+        Ok(state.last_key.insert(last.unwrap_or_default()).as_str() < key)
     }
 
     /// Whether an object under the same uid and resourceVersion is another one all the same: a
@@ -161,6 +179,11 @@ impl Writer<'_> {
         let state = self.state.scope(scope)?;
         state.objects += 1;
         state.body_bytes += size;
+        if let Some(last) = &mut state.last_key
+            && last.as_str() < row.key.as_str()
+        {
+            last.clone_from(&row.key);
+        }
         let resource = state.resource;
         let flags = match state.redaction {
             Redaction::None => 0,
@@ -351,24 +374,18 @@ impl Writer<'_> {
     ) -> Result<()> {
         let (gone_labels, gone_fields) =
             (without(&old.labels, &new.labels), without(&old.fields, &new.fields));
-        if !gone_labels.is_empty() || !gone_fields.is_empty() {
-            // What is deleted may be new in this transaction.
-            self.rows.insert(self.db)?;
-        }
         for (name, value) in gone_labels {
             let field = self.state.label_id(self.db, resource, name)?;
-            self.db
-                .prepare_cached("DELETE FROM term WHERE field = ?1 AND value = ?2 AND object = ?3")?
-                .execute(params![field, value, id])?;
+            self.rows.delete_term(field, value, id);
         }
         for (name, value) in without(&new.labels, &old.labels) {
             let field = self.state.label_id(self.db, resource, name)?;
-            self.rows.terms.push((field, value.clone(), id));
+            self.rows.add_term(field, value, id);
         }
         for (index, value) in gone_fields {
-            self.db
-                .prepare_cached("DELETE FROM ord WHERE field = ?1 AND value = ?2 AND object = ?3")?
-                .execute(params![known.id(*index), value.to_sql(), id])?;
+            if let Some(field) = known.id(*index) {
+                self.rows.delete_ord(field, value, id);
+            }
         }
         for (index, _) in without(&old.invalid, &new.invalid) {
             self.db
@@ -377,7 +394,8 @@ impl Writer<'_> {
         }
         self.add_fields(known, id, without(&new.fields, &old.fields))?;
         self.add_invalid(known, id, without(&new.invalid, &old.invalid))?;
-        self.change_owners(id, old, new)
+        self.change_owners(id, old, new);
+        Ok(())
     }
 
     pub(crate) fn add_fields<'v>(
@@ -388,10 +406,10 @@ impl Writer<'_> {
     ) -> Result<()> {
         for (index, value) in values {
             if let Some(field) = known.id(*index) {
-                self.rows.ords.push((field, value.clone(), id));
+                self.rows.add_ord(field, value, id);
             }
         }
-        if self.rows.len() < NewRows::MOST { Ok(()) } else { self.rows.insert(self.db) }
+        if self.rows.is_full() { self.rows.insert(self.db) } else { Ok(()) }
     }
 
     pub(crate) fn add_invalid<'v>(
@@ -408,25 +426,17 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn change_owners(&self, id: i64, old: &Derived, new: &Derived) -> Result<()> {
+    fn change_owners(&mut self, id: i64, old: &Derived, new: &Derived) {
         if old.owners == new.owners {
-            return Ok(());
+            return;
         }
         // All of them: two references may name one owner, and share a row.
         for owner in &old.owners {
-            self.db
-                .prepare_cached("DELETE FROM owner WHERE uid = ?1 AND object = ?2")?
-                .execute(params![owner.0, id])?;
+            self.rows.delete_owner(&owner.0, id);
         }
         for (uid, kind, name, controller) in &new.owners {
-            self.db
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO owner (uid, object, kind, name, controller)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![uid, id, kind, name, controller])?;
+            self.rows.add_owner([uid, kind, name], *controller, id);
         }
-        Ok(())
     }
 
     fn set_cells(&self, id: i64, cells: Option<&[u8]>) -> Result<()> {
@@ -439,69 +449,9 @@ impl Writer<'_> {
     }
 }
 
-/// Rows of `term` and `ord` that a transaction adds: inserted in their order and many at once, at
-/// its end at the latest. (One by one they took 26 µs of a pod's 39 on the writer's thread.)
-#[derive(Debug, Default)]
-pub(crate) struct NewRows {
-    terms: Vec<(i64, String, i64)>,
-    ords: Vec<(i64, Value, i64)>,
-}
-
-impl NewRows {
-    /// About 2 MB of them.
-    const MOST: usize = 32_768;
-    /// Rows of one statement.
-    const AT_ONCE: usize = 32;
-
-    fn len(&self) -> usize {
-        self.terms.len() + self.ords.len()
-    }
-
-    pub(crate) fn insert(&mut self, db: &Connection) -> Result<()> {
-        self.terms.sort_unstable();
-        self.ords.sort_unstable();
-        insert_all(db, "term", &self.terms)?;
-        insert_all(db, "ord", &self.ords)?;
-        self.terms.clear();
-        self.ords.clear();
-        Ok(())
-    }
-}
-
-fn insert_all<V: ToSql>(db: &Connection, table: &str, rows: &[(i64, V, i64)]) -> Result<()> {
-    let sql = |rows: usize| {
-        let marks = vec!["(?, ?, ?)"; rows].join(", ");
-        format!("INSERT OR IGNORE INTO {table} (field, value, object) VALUES {marks}")
-    };
-    let (many, rest) = rows.as_chunks::<{ NewRows::AT_ONCE }>();
-    if !many.is_empty() {
-        let mut statement = db.prepare_cached(&sql(NewRows::AT_ONCE))?;
-        for rows in many {
-            execute(&mut statement, rows)?;
-        }
-    }
-    if !rest.is_empty() {
-        let mut statement = db.prepare_cached(&sql(1))?;
-        for row in rest {
-            execute(&mut statement, std::slice::from_ref(row))?;
-        }
-    }
-    Ok(())
-}
-
-fn execute<V: ToSql>(statement: &mut Statement<'_>, rows: &[(i64, V, i64)]) -> Result<()> {
-    for (at, (field, value, object)) in (0..).step_by(3).zip(rows) {
-        statement.raw_bind_parameter(at + 1, field)?;
-        statement.raw_bind_parameter(at + 2, value)?;
-        statement.raw_bind_parameter(at + 3, object)?;
-    }
-    statement.raw_execute()?;
-    Ok(())
-}
-
 /// The entries of `all` that `others` lacks.
 fn without<'a, T: Eq + Hash>(all: &'a [T], others: &[T]) -> Vec<&'a T> {
-    if others.is_empty() {
+    if all.is_empty() || others.is_empty() {
         return all.iter().collect();
     }
     let others: HashSet<&T> = others.iter().collect();

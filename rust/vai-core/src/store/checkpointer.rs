@@ -1,9 +1,9 @@
 //! Moves the WAL into the file, on a thread and a connection of its own.
 //!
-//! PASSIVE from 4 MB; RESTART from 64 MB, again after every commit until it succeeds: many short
-//! overlapping readers would otherwise keep a WAL growing for ever.
+//! PASSIVE whenever 1,000 pages wait; RESTART from 64 MB, again after every commit until it
+//! succeeds: many short overlapping readers would otherwise keep a WAL growing for ever.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
@@ -13,14 +13,57 @@ use rusqlite::Connection;
 use crate::db::{self, Files, gate};
 use crate::error::{Error, Result};
 
-/// `SQLite`'s own default is 1,000 pages of 4 KB (<https://sqlite.org/wal.html#ckpt>).
-const PASSIVE_BYTES: u64 = 4 * 1024 * 1024;
-const RESTART_BYTES: u64 = 64 * 1024 * 1024;
+/// `SQLite`'s own default (<https://sqlite.org/wal.html#ckpt>): 4 MB.
+const PASSIVE_PAGES: u64 = 1_000;
+/// 64 MB.
+const RESTART_PAGES: u64 = 16 * 1024;
 /// The writer waits as long as a RESTART waits for readers, so it tries often and briefly.
 const RESTART_WAIT: Duration = Duration::from_millis(500);
 
+/// What is in the log. Its file's size does not tell: a log that was moved is begun anew in the
+/// same file, and each commit after the first 4 MB would look as if there were 4 MB to move.
+#[derive(Clone, Copy, Debug, Default)]
+struct Log {
+    /// Counts how often it was begun anew.
+    round: u64,
+    pages: u64,
+    /// Those that are in the file too.
+    moved: u64,
+}
+
+impl Log {
+    fn committed(&mut self, pages: u64) {
+        if pages < self.pages {
+            self.round += 1;
+            self.moved = 0;
+        }
+        self.pages = pages;
+    }
+
+    fn is_due(self) -> bool {
+        self.pages.saturating_sub(self.moved) >= PASSIVE_PAGES || self.must_restart()
+    }
+
+    fn must_restart(self) -> bool {
+        self.pages >= RESTART_PAGES
+    }
+
+    /// A checkpoint that began when the log was as `before` has moved so many pages.
+    fn checkpointed(&mut self, before: Self, moved: u64, restarted: bool) {
+        if self.round != before.round {
+            // Begun anew meanwhile: what was moved is in it no longer.
+            return;
+        }
+        self.moved = moved;
+        if restarted {
+            // The next commit writes its first page.
+            *self = Self { round: self.round + 1, ..Self::default() };
+        }
+    }
+}
+
 pub(super) struct Checkpointer {
-    wal: PathBuf,
+    log: Arc<Mutex<Log>>,
     sender: Mutex<Option<Sender<()>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -29,33 +72,40 @@ impl Checkpointer {
     pub(super) fn spawn(files: &Files) -> Result<Self> {
         let connection = db::open_checkpointer(files)?;
         let (sender, receiver) = bounded::<()>(1);
-        let wal = files.wal.clone();
+        let log = Arc::<Mutex<Log>>::default();
+        let seen = Arc::clone(&log);
         let thread = std::thread::Builder::new()
             .name("vai-checkpointer".into())
             .spawn(move || {
                 for () in receiver {
                     let _pass = gate::enter();
-                    checkpoint(&connection, size(&wal));
+                    checkpoint(&connection, &seen);
                 }
                 let _pass = gate::enter();
                 drop(connection);
             })
             .map_err(Error::internal)?;
-        Ok(Self {
-            wal: files.wal.clone(),
-            sender: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { log, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
     /// For handles that never write.
     pub(super) fn none() -> Self {
-        Self { wal: PathBuf::new(), sender: Mutex::new(None), thread: Mutex::new(None) }
+        Self { log: Arc::default(), sender: Mutex::new(None), thread: Mutex::new(None) }
+    }
+
+    /// Has the writer's connection tell of its commits.
+    pub(super) fn follow(&self, writer: &mut Connection) -> Result<()> {
+        let log = Arc::clone(&self.log);
+        writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            log.lock().committed(u64::try_from(pages).unwrap_or_default());
+            Ok(())
+        }))?;
+        Ok(())
     }
 
     /// Called after each commit: wakes the thread when there is enough to do.
     pub(super) fn look(&self) {
-        if size(&self.wal) >= PASSIVE_BYTES
+        if self.log.lock().is_due()
             && let Some(sender) = &*self.sender.lock()
         {
             // Full: it is at work already.
@@ -71,17 +121,63 @@ impl Checkpointer {
     }
 }
 
-fn size(wal: &std::path::Path) -> u64 {
-    std::fs::metadata(wal).map_or(0, |found| found.len())
+/// A checkpoint that can't finish now is tried again after the next commit.
+fn checkpoint(connection: &Connection, log: &Mutex<Log>) {
+    let before = *log.lock();
+    let restart = before.must_restart();
+    let (mode, wait) =
+        if restart { ("RESTART", RESTART_WAIT) } else { ("PASSIVE", Duration::ZERO) };
+    let _ = connection.busy_timeout(wait);
+    // <https://sqlite.org/pragma.html#pragma_wal_checkpoint>: busy, pages in the log, pages moved.
+    let done = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(2)?))
+    });
+    if let Ok((busy, moved)) = done {
+        let moved = u64::try_from(moved).unwrap_or_default();
+        log.lock().checkpointed(before, moved, restart && !busy);
+    }
 }
 
-/// A checkpoint that can't finish now is tried again after the next commit.
-fn checkpoint(connection: &Connection, wal_bytes: u64) {
-    let (mode, wait) = if wal_bytes >= RESTART_BYTES {
-        ("RESTART", RESTART_WAIT)
-    } else {
-        ("PASSIVE", Duration::ZERO)
-    };
-    let _ = connection.busy_timeout(wait);
-    let _ = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_was_moved_is_left_alone_until_it_has_grown_again() {
+        let mut log = Log::default();
+        log.committed(999);
+        assert!(!log.is_due());
+        log.committed(1_200);
+        assert!(log.is_due());
+        log.checkpointed(log, 1_200, false);
+        assert!(!log.is_due());
+        // A reader keeps it from being begun anew.
+        log.committed(2_199);
+        assert!(!log.is_due());
+        log.committed(2_200);
+        assert!(log.is_due());
+    }
+
+    #[test]
+    fn a_log_begun_anew_while_it_was_moved_has_all_its_pages_to_move() {
+        let mut log = Log::default();
+        log.committed(1_200);
+        let before = log;
+        log.committed(7);
+        log.checkpointed(before, 1_200, false);
+        log.committed(1_007);
+        assert!(log.is_due());
+    }
+
+    #[test]
+    fn a_large_log_is_restarted_though_all_of_it_was_moved() {
+        let mut log = Log::default();
+        log.committed(RESTART_PAGES);
+        log.checkpointed(log, RESTART_PAGES, false);
+        assert!(log.must_restart() && log.is_due());
+        log.checkpointed(log, RESTART_PAGES, true);
+        assert!(!log.is_due());
+        log.committed(RESTART_PAGES - 1);
+        assert!(log.is_due() && !log.must_restart());
+    }
 }

@@ -18,8 +18,8 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Response bytes that wait to be taken apart; half of the feed's share of the memory.
 const QUEUED_BYTES: usize = 4 * 1024 * 1024;
 
-/// Where prepared rows go.
-pub(super) type Deliver = Box<dyn FnMut(Vec<Prepared>, usize) -> Result<()> + Send>;
+/// Where prepared rows go, and how many bytes they take.
+pub(super) type Deliver = Box<dyn FnMut(Arc<[Prepared]>, usize) -> Result<()> + Send>;
 
 enum Step {
     Begin { gzip: bool },
@@ -152,6 +152,9 @@ struct Worker {
     edition: i64,
     feed: Option<ListFeed>,
     batch: Batch,
+    /// Rows that were handed over. Where they are dropped last their memory is given back: on this
+    /// thread, which took it, that is cheap, and keeps the writer's from waiting for the allocator.
+    delivered: Vec<Arc<[Prepared]>>,
 }
 
 /// Objects on their way to the writer, and the samples for a dictionary before there is one.
@@ -180,7 +183,17 @@ impl Worker {
             waiting: (!sensitive && !codec.has_own(resource)).then(Vec::new),
             waiting_bytes: 0,
         };
-        Self { inner, resource, options, deliver, page: 0, edition: 0, feed: None, batch }
+        Self {
+            inner,
+            resource,
+            options,
+            deliver,
+            page: 0,
+            edition: 0,
+            feed: None,
+            batch,
+            delivered: Vec::new(),
+        }
     }
 
     fn take(&mut self, step: Step, desk: &Desk) -> Result<()> {
@@ -272,7 +285,9 @@ impl Worker {
         if self.batch.rows.is_empty() {
             return Ok(());
         }
-        let rows = std::mem::take(&mut self.batch.rows);
+        let rows: Arc<[Prepared]> = self.batch.rows.drain(..).collect();
+        self.delivered.retain(|rows| Arc::strong_count(rows) > 1);
+        self.delivered.push(Arc::clone(&rows));
         (self.deliver)(rows, std::mem::take(&mut self.batch.bytes))
     }
 }

@@ -200,6 +200,7 @@ fn deliver(
             }),
             bytes,
             alone: false,
+            patient: true,
         })
     })
 }

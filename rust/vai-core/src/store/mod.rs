@@ -11,6 +11,7 @@ mod listing;
 mod open;
 mod prepare;
 mod prune;
+mod rows;
 pub(crate) mod scopes;
 mod shared;
 mod state;
@@ -238,6 +239,7 @@ impl Store {
             }),
             bytes: 0,
             alone: false,
+            patient: false,
         })
     }
 
@@ -438,6 +440,7 @@ impl Inner {
             }),
             bytes: 0,
             alone: true,
+            patient: false,
         })?;
         answer.recv().map_err(|_| Error::Closed)?;
         Ok(self.shared.seq())

@@ -77,7 +77,9 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     definitions::sync_kept(&transaction)?;
     transaction.commit()?;
     let mut state = state::State::load(&connection)?;
-    let shared = Arc::new(Shared::new(Checkpointer::spawn(&files)?, live::read(&files.live)));
+    let checkpointer = Checkpointer::spawn(&files)?;
+    checkpointer.follow(&mut connection)?;
+    let shared = Arc::new(Shared::new(checkpointer, live::read(&files.live)));
     shared.committed(state.epoch, state.seq);
     shared.attach(LiveFile::create(&files.live)?)?;
     handle.told()?;

@@ -83,10 +83,11 @@ impl Derived {
     /// 64 bits that change when any of it does: collisions would leave an old label in place, so
     /// it is cut from a cryptographic hash.
     pub(super) fn hash(&self) -> i64 {
-        let mut hasher = Sha256::new();
+        // Hashed at once: 60 small parts of a pod take twice as long one by one.
+        let mut all = Vec::with_capacity(1024);
         let mut part = |text: &[u8]| {
-            hasher.update((text.len() as u64).to_le_bytes());
-            hasher.update(text);
+            all.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            all.extend_from_slice(text);
         };
         for (key, value) in &self.labels {
             part(key.as_bytes());
@@ -118,7 +119,7 @@ impl Derived {
             part(&[u8::from(*controller)]);
         }
         let mut short = [0; 8];
-        short.copy_from_slice(&hasher.finalize()[..8]);
+        short.copy_from_slice(&Sha256::digest(&all)[..8]);
         i64::from_le_bytes(short)
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct ScopeState {
     /// Events churn too much for a history; it only covers what followers need to catch up.
     pub(crate) brief_history: bool,
     pub(crate) dirty: bool,
+    /// None of its keys is greater; not known before it is asked for.
+    pub(crate) last_key: Option<String>,
     /// The list under way; jobs of an older one are refused.
     pub(crate) listing: u64,
 }
@@ -53,7 +55,7 @@ pub(crate) struct State {
     /// What `meta` holds of `seq` and the next id.
     saved: (i64, i64),
     /// Label keys of each resource.
-    labels: HashMap<(i64, String), i64>,
+    labels: HashMap<i64, HashMap<String, i64>>,
     known: KnownFields,
     /// Whether they are others than those that the feeds were told.
     known_changed: bool,
@@ -164,6 +166,7 @@ impl State {
                 sensitive: is_sensitive(&group, &plural),
                 brief_history: group.is_empty() && plural == "events",
                 dirty: false,
+                last_key: None,
                 listing: 0,
             };
             self.scopes.insert(row.get(0)?, scope);
@@ -216,12 +219,12 @@ impl State {
 
     /// The id of a label key of a resource.
     pub(crate) fn label_id(&mut self, db: &Connection, resource: i64, key: &str) -> Result<i64> {
-        let key = (resource, key.to_owned());
-        if let Some(id) = self.labels.get(&key) {
+        let known = self.labels.entry(resource).or_default();
+        if let Some(id) = known.get(key) {
             return Ok(*id);
         }
-        let id = find_or_make_label(db, resource, &key.1)?;
-        self.labels.insert(key, id);
+        let id = find_or_make_label(db, resource, key)?;
+        known.insert(key.to_owned(), id);
         Ok(id)
     }
 
@@ -242,7 +245,15 @@ impl State {
                 .scopes
                 .iter()
                 .map(|(id, scope)| {
-                    (*id, ScopeState { listing: 0, kept_upto: 0, dirty: false, ..scope.clone() })
+                    let scope = scope.clone();
+                    let memory = ScopeState {
+                        listing: 0,
+                        kept_upto: 0,
+                        dirty: false,
+                        last_key: None,
+                        ..scope
+                    };
+                    (*id, memory)
                 })
                 .collect();
             format!("{sorted:?}")

@@ -195,6 +195,7 @@ impl Watching {
             }),
             bytes,
             alone: false,
+            patient: false,
         })
     }
 }
