@@ -25,7 +25,10 @@ pub struct ListJson<'a> {
 }
 
 enum Item<'a> {
-    Frame { frame: &'a [u8], len: usize },
+    Frame {
+        frame: &'a [u8],
+        len: usize,
+    },
     /// A part of a body.
     Text(Vec<u8>),
 }
@@ -134,8 +137,7 @@ impl ListJson<'_> {
             let others: Vec<_> = (1..THREADS).map(|_| scope.spawn(work)).collect();
             let mine = work();
             others.into_iter().fold(mine, |outcome, other| {
-                let theirs =
-                    other.join().map_err(|_| Error::Internal("a thread panicked".into()));
+                let theirs = other.join().map_err(|_| Error::Internal("a thread panicked".into()));
                 outcome.and(theirs.flatten())
             })
         })
