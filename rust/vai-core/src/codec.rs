@@ -153,8 +153,8 @@ struct Tools {
 }
 
 impl Tools {
-    /// Kept for the next encoder: making them costs more than an event's body to compress. A
-    /// watch of each of 200 resources has none of its own, which would take 30 MB.
+    /// Kept for the next encoder, so that an event does not make them anew. Watches have none of
+    /// their own: there may be hundreds.
     const KEPT: usize = 2;
     /// A larger frame's room is given back.
     const KEPT_BYTES: usize = 1 << 20;

@@ -83,7 +83,7 @@ impl Derived {
     /// 64 bits that change when any of it does: collisions would leave an old label in place, so
     /// it is cut from a cryptographic hash.
     pub(super) fn hash(&self) -> i64 {
-        // Hashed at once: 60 small parts of a pod take twice as long one by one.
+        // Hashed at once, not in 60 small parts.
         let mut all = Vec::with_capacity(1024);
         let mut part = |text: &[u8]| {
             all.extend_from_slice(&(text.len() as u64).to_le_bytes());
