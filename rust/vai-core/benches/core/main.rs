@@ -50,10 +50,6 @@ fn main() -> Result<(), Failure> {
     openings(&mut criterion, &name, &data, &path)?;
     cursors(&mut criterion, &name, &data, &writer, scope, &path)?;
     readers::side_by_side(&mut criterion, &name, &data, &writer, scope)?;
-    // No time, so no filter of criterion's: only where all is asked for.
-    if std::env::args().len() <= 2 {
-        readers::overlapping(&data, &writer, scope, &path)?;
-    }
     // Last: they change what the questions ask.
     events(&mut criterion, &name, &data, &writer, scope)?;
     criterion.final_summary();
@@ -150,7 +146,7 @@ fn cursors(
     group.sample_size(10);
     let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
     let first = Store::open(path, Mode::Reader, store::options())?;
-    let token = asked.cursor(&first)?;
+    let page_two = asked.cursor(&first)?;
     first.close();
     let mut events = data.events()?;
     let mut watching = writer.begin_watch(scope, false)?;
@@ -165,7 +161,7 @@ fn cursors(
                 let reader = Store::open(path, Mode::Reader, store::options())?;
                 asked.ask(&reader, 0)?;
                 let started = Instant::now();
-                asked.after(&reader, &token)?;
+                asked.after(&reader, &page_two)?;
                 let taken = since(started);
                 reader.close();
                 Ok(taken)

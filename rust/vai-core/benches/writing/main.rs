@@ -6,15 +6,19 @@
 //!
 //! ```text
 //! python -m bench.peers.data .cache/peers --pods 20000        # prints a folder
-//! VAI_BENCH_DATA=FOLDER cargo bench -p vai-core --bench writing [-- load|events|lone] [-- ROUNDS]
+//! VAI_BENCH_DATA=FOLDER cargo bench -p vai-core --bench writing [-- load|events|lone|log] [-- ROUNDS]
 //! ```
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 #![expect(clippy::cast_precision_loss, reason = "figures to read")]
 
+#[path = "../core/ask.rs"]
+#[expect(dead_code, reason = "one question is enough here")]
+mod ask;
 #[path = "../core/data.rs"]
-#[expect(dead_code, reason = "the questions are those of the other benchmark")]
+#[expect(dead_code, reason = "the answers are those of the other benchmark")]
 mod data;
 mod meter;
+mod readers;
 #[path = "../core/store.rs"]
 #[expect(dead_code, reason = "bursts are measured here")]
 mod store;
@@ -61,17 +65,21 @@ fn main() -> Result<(), Failure> {
     if wants("load") {
         loads(&data, rounds)?;
     }
-    if !wants("events") && !wants("lone") {
+    if !["events", "lone", "log"].into_iter().any(wants) {
         return Ok(());
     }
     let scratch = tempfile::tempdir()?;
-    let (writer, scope) = store::create(&scratch.path().join("vai.db"))?;
+    let path = scratch.path().join("vai.db");
+    let (writer, scope) = store::create(&path)?;
     store::load(&writer, scope, &data)?;
     if wants("events") {
         bursts(&data, &writer, scope)?;
     }
     if wants("lone") {
         lone(&data, &writer, scope)?;
+    }
+    if wants("log") {
+        readers::overlapping(&data, &writer, scope, &path)?;
     }
     writer.close();
     Ok(())

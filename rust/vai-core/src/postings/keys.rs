@@ -181,10 +181,10 @@ impl Keys {
     /// All namespaces that have a row, in order. Only after [`Self::rank_all`].
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
         debug_assert!(self.ranked);
-        let found = |name: &'_ Box<str>| self.namespaces.get(name);
-        self.namespace_order
-            .iter()
-            .filter_map(move |name| found(name).map(|found| (&**name, &found.ids)))
+        self.namespace_order.iter().filter_map(|name| {
+            let found = self.namespaces.get(name)?;
+            Some((&**name, &found.ids))
+        })
     }
 
     /// The rows of these namespaces. Uniting thousands of small sets one by one takes longer than
