@@ -1,12 +1,14 @@
 //! Moves the WAL into the file, on a thread and a connection of its own.
 //!
-//! PASSIVE whenever 1,000 pages wait; RESTART from 64 MB, again after every commit until it
-//! succeeds: many short overlapping readers would otherwise keep a WAL growing for ever.
+//! PASSIVE whenever 1,000 pages wait; RESTART from 56 MB, again and again until it succeeds: many
+//! short overlapping readers would otherwise keep a WAL growing for ever. The writer stands back for
+//! a RESTART: it needs the write lock, and a writer that commits one large transaction after the
+//! other leaves it no moment.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -15,9 +17,10 @@ use crate::error::{Error, Result};
 
 /// `SQLite`'s own default (<https://sqlite.org/wal.html#ckpt>): 4 MB.
 const PASSIVE_PAGES: u64 = 1_000;
-/// 64 MB.
-const RESTART_PAGES: u64 = 16 * 1024;
-/// The writer waits as long as a RESTART waits for readers, so it tries often and briefly.
+/// 56 MB: the log stays below 64 MB with what is written until the RESTART gets its turn.
+const RESTART_PAGES: u64 = 14 * 1024;
+/// The writer waits as long as a RESTART waits for readers, so it tries often and briefly. Queries
+/// may take longer: then it is tried again 4 MB later.
 const RESTART_WAIT: Duration = Duration::from_millis(500);
 
 /// What is in the log. Its file's size does not tell: a log that was moved is begun anew in the
@@ -29,13 +32,14 @@ struct Log {
     pages: u64,
     /// Those that are in the file too.
     moved: u64,
+    /// After a RESTART that readers kept from succeeding, the next one waits for so many pages.
+    restart_from: u64,
 }
 
 impl Log {
     fn committed(&mut self, pages: u64) {
         if pages < self.pages {
-            self.round += 1;
-            self.moved = 0;
+            *self = Self { round: self.round + 1, ..Self::default() };
         }
         self.pages = pages;
     }
@@ -45,7 +49,7 @@ impl Log {
     }
 
     fn must_restart(self) -> bool {
-        self.pages >= RESTART_PAGES
+        self.pages >= RESTART_PAGES.max(self.restart_from)
     }
 
     /// A checkpoint that began when the log was as `before` has moved so many pages.
@@ -58,28 +62,38 @@ impl Log {
         if restarted {
             // The next commit writes its first page.
             *self = Self { round: self.round + 1, ..Self::default() };
+        } else if before.must_restart() {
+            self.restart_from = self.pages + PASSIVE_PAGES;
         }
     }
 }
 
+/// Who wants to know when it is done.
+type Wake = Option<Sender<()>>;
+
 pub(super) struct Checkpointer {
     log: Arc<Mutex<Log>>,
-    sender: Mutex<Option<Sender<()>>>,
+    sender: Mutex<Option<Sender<Wake>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl Checkpointer {
     pub(super) fn spawn(files: &Files) -> Result<Self> {
         let connection = db::open_checkpointer(files)?;
-        let (sender, receiver) = bounded::<()>(1);
+        let (sender, receiver) = bounded::<Wake>(1);
         let log = Arc::<Mutex<Log>>::default();
         let seen = Arc::clone(&log);
         let thread = std::thread::Builder::new()
             .name("vai-checkpointer".into())
             .spawn(move || {
-                for () in receiver {
-                    let _pass = gate::enter();
+                for wake in receiver {
+                    let pass = gate::enter();
                     checkpoint(&connection, &seen);
+                    drop(pass);
+                    if let Some(waiting) = wake {
+                        // Who no longer waits has gone on.
+                        let _ = waiting.try_send(());
+                    }
                 }
                 let _pass = gate::enter();
                 drop(connection);
@@ -103,14 +117,22 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Called after each commit: wakes the thread when there is enough to do.
-    pub(super) fn look(&self) {
-        if self.log.lock().is_due()
-            && let Some(sender) = &*self.sender.lock()
-        {
-            // Full: it is at work already.
-            let _ = sender.try_send(());
+    /// Called after each commit: wakes the thread when there is enough to do. Where the log has to
+    /// be begun anew, the writer waits for what this returns.
+    pub(super) fn look(&self) -> Option<Turn> {
+        let log = *self.log.lock();
+        if !log.is_due() {
+            return None;
         }
+        let sender = self.sender.lock().clone()?;
+        if !log.must_restart() {
+            // Full: it is at work already.
+            let _ = sender.try_send(None);
+            return None;
+        }
+        let (done, waiting) = bounded(1);
+        sender.send_timeout(Some(done), RESTART_WAIT).ok()?;
+        Some(Turn(waiting))
     }
 
     pub(super) fn stop(&self) {
@@ -121,7 +143,18 @@ impl Checkpointer {
     }
 }
 
-/// A checkpoint that can't finish now is tried again after the next commit.
+/// A RESTART that is to have the file for itself.
+pub(super) struct Turn(Receiver<()>);
+
+impl Turn {
+    /// Returns when it is over; outside of the [`gate`], which the checkpointer has to pass.
+    pub(super) fn wait(self) {
+        // A disk that takes longer than that is not waited for.
+        let _ = self.0.recv_timeout(2 * RESTART_WAIT);
+    }
+}
+
+/// A checkpoint that can't finish now is tried again after a later commit.
 fn checkpoint(connection: &Connection, log: &Mutex<Log>) {
     let before = *log.lock();
     let restart = before.must_restart();
@@ -173,9 +206,14 @@ mod tests {
     fn a_large_log_is_restarted_though_all_of_it_was_moved() {
         let mut log = Log::default();
         log.committed(RESTART_PAGES);
-        log.checkpointed(log, RESTART_PAGES, false);
         assert!(log.must_restart() && log.is_due());
-        log.checkpointed(log, RESTART_PAGES, true);
+        // Readers were in the way: not again with every commit.
+        log.checkpointed(log, RESTART_PAGES, false);
+        log.committed(RESTART_PAGES + 1);
+        assert!(!log.must_restart() && !log.is_due());
+        log.committed(RESTART_PAGES + PASSIVE_PAGES);
+        assert!(log.must_restart() && log.is_due());
+        log.checkpointed(log, RESTART_PAGES + PASSIVE_PAGES, true);
         assert!(!log.is_due());
         log.committed(RESTART_PAGES - 1);
         assert!(log.is_due() && !log.must_restart());

@@ -11,6 +11,7 @@ mod listing;
 mod open;
 mod prepare;
 mod prune;
+mod queue;
 mod rows;
 pub(crate) mod scopes;
 mod shared;

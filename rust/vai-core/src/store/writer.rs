@@ -8,12 +8,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, bounded};
 use parking_lot::RwLock;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Writer;
 use super::definitions::KnownFields;
+use super::queue::{Entrance, Exit, queue};
 use super::rows::NewRows;
 use super::shared::Shared;
 use super::state::State;
@@ -24,14 +25,10 @@ use crate::db::gate;
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 
-/// What waits for the writer: jobs of a list have at most 256 objects, with pods about 0.7 MB. 64
-/// of them raised the peak of a 500 MB page by 58 to 100 MB, 8 by 38 MB
-/// (`tests/integration/test_memory.py`).
-const QUEUED_JOBS: usize = 8;
 /// Bytes of one transaction: more would not be quicker, and would hold the WAL up.
 const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
-/// A list's rows wait so long for more of them. Large transactions dirty fewer pages: the rows of
-/// a field lie together, not those of an object.
+/// A list's rows wait so long for more of them, and a burst of events is taken so long: large
+/// transactions dirty fewer pages, for the rows of a field lie together, not those of an object.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// An idle writer looks this often whether history has grown too old.
 const IDLE: Duration = Duration::from_secs(1);
@@ -58,7 +55,7 @@ enum Message {
 
 /// The writer's thread as its clients see it.
 pub(super) struct WriterHandle {
-    sender: Sender<Message>,
+    queue: Entrance<Message>,
     thread: parking_lot::Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -78,17 +75,18 @@ pub(super) struct Setup {
 
 impl WriterHandle {
     pub(super) fn spawn(setup: Setup) -> Result<Self> {
-        let (sender, receiver) = bounded(QUEUED_JOBS);
+        let (queue, jobs) = queue();
         let thread = std::thread::Builder::new()
             .name("vai-writer".into())
-            .spawn(move || Thread::new(setup).run(&receiver))
+            .spawn(move || Thread::new(setup).run(&jobs))
             .map_err(Error::internal)?;
-        Ok(Self { sender, thread: parking_lot::Mutex::new(Some(thread)) })
+        Ok(Self { queue, thread: parking_lot::Mutex::new(Some(thread)) })
     }
 
     /// Queues a job; blocks while the queue is full, which slows the feed down.
     pub(super) fn send(&self, job: Job) -> Result<()> {
-        self.sender.send(Message::Job(job)).map_err(|_| Error::Closed)
+        let bytes = job.bytes;
+        self.queue.push(Message::Job(job), bytes)
     }
 
     /// Runs `work` in a transaction of its own and waits until it is durable.
@@ -125,10 +123,82 @@ impl WriterHandle {
     /// Commits what is queued and ends the thread.
     pub(super) fn stop(&self) {
         // Fails only when the thread has ended already.
-        let _ = self.sender.send(Message::Stop);
+        let _ = self.queue.push_at_once(Message::Stop);
         if let Some(thread) = self.thread.lock().take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// The jobs of one transaction.
+struct Gathering {
+    jobs: Vec<Job>,
+    /// So many of them are done.
+    done: usize,
+    bytes: usize,
+    /// More of them are waited for until then.
+    due: Instant,
+    /// When it has to end though more are there: somebody waits for one of them.
+    end: Option<Instant>,
+}
+
+/// When a job that has just come is to be committed at the latest, as long as no other is there.
+fn due(job: &Job, last_commit: Option<Instant>, interval: Duration) -> Instant {
+    let now = Instant::now();
+    if job.patient {
+        return now + PATIENCE;
+    }
+    last_commit.map_or(now, |last| last + interval)
+}
+
+impl Gathering {
+    fn new(due: Instant, first: Job) -> Self {
+        let mut made = Self { jobs: Vec::new(), done: 0, bytes: 0, due, end: None };
+        made.add(first, due);
+        made
+    }
+
+    fn add(&mut self, job: Job, due: Instant) {
+        self.bytes += job.bytes;
+        self.due = self.due.min(due);
+        if job.alone {
+            self.end = Some(Instant::now());
+        } else if !job.patient {
+            self.end.get_or_insert_with(|| Instant::now() + PATIENCE);
+        }
+        self.jobs.push(job);
+    }
+
+    /// Does what came last.
+    fn work(&mut self, writer: &mut Writer<'_>) -> Result<()> {
+        for job in &mut self.jobs[self.done..] {
+            if let Some(work) = &mut job.work {
+                work(writer)?;
+            }
+        }
+        self.done = self.jobs.len();
+        Ok(())
+    }
+
+    /// Takes one more job, if there is one in time; returns what must not join the others.
+    fn next(&mut self, queue: &Exit<Message>, due: impl Fn(&Job) -> Instant) -> Option<Message> {
+        let now = Instant::now();
+        if self.bytes >= TRANSACTION_BYTES || self.end.is_some_and(|end| end <= now) {
+            return None;
+        }
+        match queue.pop(self.due.saturating_duration_since(now)) {
+            Ok(Message::Job(job)) if !job.alone => {
+                let due = due(&job);
+                self.add(job, due);
+                None
+            }
+            other => other.ok(),
+        }
+    }
+
+    /// Whether nothing came.
+    fn is_done(&self) -> bool {
+        self.done == self.jobs.len()
     }
 }
 
@@ -156,21 +226,18 @@ impl Thread {
         }
     }
 
-    fn run(mut self, receiver: &Receiver<Message>) {
-        loop {
-            match receiver.recv_timeout(self.patience()) {
-                Ok(Message::Job(job)) if job.alone => self.commit(vec![job]),
-                Ok(Message::Job(job)) => {
-                    let (jobs, next) = self.gather(job, receiver);
-                    self.commit(jobs);
-                    match next {
-                        Some(Message::Job(job)) => self.commit(vec![job]),
-                        Some(Message::Stop) => break,
-                        None => {}
-                    }
-                }
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {}
+    fn run(mut self, queue: &Exit<Message>) {
+        'open: loop {
+            let mut next = match queue.pop(self.patience()) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            while let Some(message) = next {
+                next = match message {
+                    Message::Job(job) => self.commit(job, queue),
+                    Message::Stop => break 'open,
+                };
             }
             self.tidy();
         }
@@ -179,60 +246,42 @@ impl Thread {
         drop(self);
     }
 
-    /// Takes more jobs until the commit is due; also returns what must not join them.
-    fn gather(&self, first: Job, receiver: &Receiver<Message>) -> (Vec<Job>, Option<Message>) {
-        let mut due = self.due(&first);
-        let mut bytes = first.bytes;
-        let mut jobs = vec![first];
-        while bytes < TRANSACTION_BYTES {
-            let wait = due.saturating_duration_since(Instant::now());
-            let next = if wait.is_zero() {
-                receiver.try_recv().ok()
-            } else {
-                receiver.recv_timeout(wait).ok()
-            };
-            match next {
-                Some(Message::Job(job)) if !job.alone => {
-                    bytes += job.bytes;
-                    due = due.min(self.due(&job));
-                    jobs.push(job);
+    /// Commits a job with those that come meanwhile; returns what must not join them.
+    fn commit(&mut self, first: Job, queue: &Exit<Message>) -> Option<Message> {
+        let mut gathering = Gathering::new(self.due(&first), first);
+        let mut next = None;
+        let together = if gathering.jobs[0].work.is_none() {
+            Ok(())
+        } else {
+            let (last, interval) = (self.last_commit, self.setup.commit_interval);
+            self.last_commit = Some(Instant::now());
+            // Each is done as it comes, so that whoever prepares the next one works beside it.
+            self.transact(|writer| {
+                loop {
+                    gathering.work(writer)?;
+                    next = gathering.next(queue, |job| due(job, last, interval));
+                    if next.is_some() || gathering.is_done() {
+                        return Ok(());
+                    }
                 }
-                Some(other) => return (jobs, Some(other)),
-                None => break,
-            }
-        }
-        (jobs, None)
-    }
-
-    /// When a job that has just come is to be committed at the latest.
-    fn due(&self, job: &Job) -> Instant {
-        let now = Instant::now();
-        if job.patient {
-            return now + PATIENCE;
-        }
-        self.last_commit.map_or(now, |last| last + self.setup.commit_interval)
-    }
-
-    fn commit(&mut self, mut jobs: Vec<Job>) {
-        let together = self.write(&mut jobs);
-        let apart = together.is_err() && jobs.len() > 1;
-        for mut job in jobs {
+            })
+        };
+        let apart = together.is_err() && gathering.jobs.len() > 1;
+        for mut job in gathering.jobs {
             // In order, and each told before the next one runs: what follows a failed batch of the
             // same stream has to know.
-            let outcome =
-                if apart { self.write(std::slice::from_mut(&mut job)) } else { together.clone() };
+            let outcome = match &mut job.work {
+                Some(work) if apart => self.transact(|writer| work(writer)),
+                None if apart => Ok(()),
+                _ => together.clone(),
+            };
             (job.done)(outcome);
         }
+        next
     }
 
-    /// The work of these jobs as one transaction.
-    fn write(&mut self, jobs: &mut [Job]) -> Result<()> {
-        let mut work = jobs.iter_mut().filter_map(|job| job.work.as_mut()).peekable();
-        if work.peek().is_none() {
-            return Ok(());
-        }
-        self.last_commit = Some(Instant::now());
-        self.transact(|writer| work.try_for_each(|work| work(writer)))
+    fn due(&self, job: &Job) -> Instant {
+        due(job, self.last_commit, self.setup.commit_interval)
     }
 
     fn transact(&mut self, work: impl FnOnce(&mut Writer<'_>) -> Result<()>) -> Result<()> {
@@ -287,8 +336,13 @@ impl Thread {
 
     /// Small steps that nobody waits for.
     fn tidy(&mut self) {
+        let pass = gate::enter();
+        let turn = self.setup.shared.checkpointer.look();
+        drop(pass);
+        if let Some(turn) = turn {
+            turn.wait();
+        }
         let _pass = gate::enter();
-        self.setup.shared.checkpointer.look();
         self.build();
         let budget = self.setup.history;
         let over = prune::over(&self.setup.state, budget);
