@@ -69,7 +69,7 @@ from vai.errors import (
     WriterRunningError,
 )
 from vai.objects import JsonValue, Object
-from vai.store import Distincts, Facet, Group, Partition
+from vai.store import Distincts, Facet, Group, Partition, Summary
 from vai.types import (
     EVERYTHING,
     Cluster,
@@ -140,6 +140,7 @@ __all__ = [
     "Snapshot",
     "StaleError",
     "State",
+    "Summary",
     "SyncTimeoutError",
     "Tree",
     "UnknownFieldError",

@@ -68,4 +68,5 @@ def page(answered: Answer, question: Question) -> Page:
         facets=facets(rows, question.request.facets),
         explain=None if rows.explain is None else _EXPLAIN.decode(rows.explain),
         known_since=None if since_s is None else datetime.fromtimestamp(since_s, UTC),
+        summary=counted(rows).summary if question.request.steve else (),
     )

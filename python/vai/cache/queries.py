@@ -58,6 +58,7 @@ class Queries:
         on_stale: OnStale = "raise",
         timeout: MaxAge = None,
         explain: bool = False,
+        steve: str = "",
     ) -> Page:
         """One page of the matching objects, as objects or as bytes.
 
@@ -90,6 +91,10 @@ class Queries:
                 (also for the first one), "serve" it.
             timeout: how long to wait; None for 20 s.
             explain: also say how it was found, as `Page.explain`.
+            steve: the query string of a list in Rancher Steve's API: `filter`, `sort`, `page`,
+                `pagesize`, `revision`, `projectsornamespaces`, `summary`, with Steve's order of
+                missing values and its folding of case. It has an order and a page of its own:
+                leave `sort`, `limit` and `offset` out.
 
         Raises:
             InvalidExpressionError: `where` or a sort key does not parse; `.position`.
@@ -122,6 +127,7 @@ class Queries:
                 "on_stale": on_stale,
                 "timeout": timeout,
                 "explain": explain,
+                "steve": steve,
             },
         )
         return answers.page(answers.answer(self._reads, asked), asked)

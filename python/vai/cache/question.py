@@ -54,6 +54,7 @@ class AskedList(Asked, total=False):
     facet_limit: int | None
     project: Project
     explain: bool
+    steve: str
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +155,7 @@ def list_question(
         facet_limit=counted(asked.get("facet_limit"), "facet_limit"),
         project=projection(asked.get("project", "body")),
         explain=asked.get("explain", False),
+        steve=asked.get("steve", "").removeprefix("?"),
     )
     return question(resources, namespace, asked, base)
 

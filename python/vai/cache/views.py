@@ -11,7 +11,7 @@ import msgspec
 from vai.cache.explain import Explain
 from vai.errors import NotKeptError
 from vai.objects import Object
-from vai.store import ChangeRow, Facet, Rows
+from vai.store import ChangeRow, Facet, Rows, Summary
 from vai.types import Freshness, Position, Resource
 
 
@@ -118,6 +118,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaul
         explain: how it was found, if that was asked for.
         known_since: of a moment of the past for which the history has a gap: the objects are as
             they were last known then.
+        summary: what Steve's `summary` asked for, of all that matches.
     """
 
     total: int
@@ -129,6 +130,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaul
     facets: dict[str, Facet] = {}
     explain: Explain | None = None
     known_since: datetime | None = None
+    summary: tuple[Summary, ...] = ()
 
     @property
     def items(self) -> list[Object]:

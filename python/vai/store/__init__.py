@@ -48,6 +48,8 @@ from vai.store.request import (
     Partition,
     Paths,
     Request,
+    Summary,
+    Summed,
 )
 from vai.store.store import Column, ExportAsk, ExportColumn, ExportPart, Store
 
@@ -87,6 +89,8 @@ __all__ = [
     "Row",
     "Rows",
     "Store",
+    "Summary",
+    "Summed",
     "WatchProgress",
     "Watching",
     "boottime_s",

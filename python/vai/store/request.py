@@ -70,6 +70,7 @@ class Request(
         limit: 0 for all.
         cursor: of the page before, whose moment is this page's.
         facet_limit: values of each facet; 0 for 100.
+        steve: Rancher Steve's parameters as a query string; they have an order and a page.
     """
 
     resources: tuple[str, ...]
@@ -90,6 +91,7 @@ class Request(
     project: Literal["body", "metadata", "keys"] | Paths = "body"
     cells: bool = False
     explain: bool = False
+    steve: str = ""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -159,9 +161,34 @@ class Group(msgspec.Struct, frozen=True):
     max: dict[str, Any]
 
 
+class Summed(msgspec.Struct, frozen=True):
+    """How many objects have one value.
+
+    Attributes:
+        total: in all namespaces.
+        namespace: in each of them, if that was asked for.
+    """
+
+    total: int
+    namespace: dict[str, int] = {}
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Steve's summary of one field over all that matches.
+
+    Attributes:
+        property: the field as it was named.
+        counts: of each value, as text.
+    """
+
+    property: str
+    counts: dict[str, Summed]
+
+
 class Counted(msgspec.Struct, frozen=True):
     """What was counted beside the rows."""
 
     facets: dict[str, Facet] = {}
+    summary: tuple[Summary, ...] = ()
     distinct: Distincts | None = None
     groups: tuple[Group, ...] = ()
