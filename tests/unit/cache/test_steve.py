@@ -63,3 +63,20 @@ def test_one_order_and_one_page_are_enough(cache: vai.Cache) -> None:
         cache.list("pods", steve="sort=metadata.name", limit=3)
     with pytest.raises(vai.InvalidRequestError):
         cache.list("pods", steve="filter=spec.nodeName>>")
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_walk_may_begin_at_any_page(cache: vai.Cache) -> None:
+    asked = "sort=metadata.name&page=2&pagesize=1"
+    second = cache.list("pods", steve=asked)
+    third = cache.list("pods", steve=asked, cursor=second.cursor)
+    assert (names(second), names(third)) == (["db-1"], ["web-0"])
+
+
+def test_a_number_and_its_text_are_one_line_of_a_summary(feed: Feed, cache: vai.Cache) -> None:
+    pods = [pod(f"p{number}", number + 1) for number in range(3)]
+    for one, port in zip(pods, (8080, "8080", "http"), strict=True):
+        one["spec"] = {"port": port}
+    feed.load(pods)
+    (summary,) = cache.list("pods", steve="summary=spec.port").summary
+    assert {text: one.total for text, one in summary.counts.items()} == {"8080": 2, "http": 1}

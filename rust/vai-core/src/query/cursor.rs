@@ -34,7 +34,7 @@ pub(super) struct Cursor {
     pub(super) clock_ms: i64,
     #[serde(rename = "q")]
     pub(super) question: String,
-    /// How its sort keys were understood.
+    /// How its sort keys were understood, as a [`digest`].
     #[serde(rename = "o", default)]
     pub(super) order: String,
     #[serde(rename = "p")]
@@ -155,13 +155,20 @@ pub(super) fn question(request: &Request) -> Result<String> {
     let asked = Question { resources, namespaces, labels, fields, condition, access, sort, steve };
     // An access list of thousands of namespaces is most of it: one buffer, no copy of the request.
     let json = serde_json::to_vec(&asked).map_err(Error::internal)?;
-    Ok(hex(&Sha256::digest(&json)[..12]))
+    Ok(digest(&json))
+}
+
+/// Tells texts of any length apart; tokens have to stay short.
+pub(super) fn digest(text: &[u8]) -> String {
+    hex(&Sha256::digest(text)[..12])
 }
 
 /// A whole list of one moment: the objects' ids in order.
 pub(super) type List = Arc<[u32]>;
 
-type Name = (i64, i64, String);
+/// Epoch, seq, clock, question: ages are counted from the clock, which two walks at one seq need not
+/// share.
+type Name = (i64, i64, i64, String);
 
 /// The lists at hand, those used last kept longest.
 #[derive(Default)]
@@ -206,7 +213,7 @@ impl Lists {
 }
 
 fn name(cursor: &Cursor) -> Name {
-    (cursor.epoch, cursor.seq, cursor.question.clone())
+    (cursor.epoch, cursor.seq, cursor.clock_ms, cursor.question.clone())
 }
 
 #[cfg(test)]
@@ -234,6 +241,16 @@ mod tests {
         assert_eq!(question(&first).unwrap(), question(&next).unwrap());
         let other = Request { sort: vec!["-age".into()], ..first.clone() };
         assert_ne!(question(&first).unwrap(), question(&other).unwrap());
+    }
+
+    #[test]
+    fn walks_that_began_at_other_times_have_lists_of_their_own() {
+        let lists = Lists::default();
+        let (early, late) =
+            (Cursor::new("f", (1, 2), 3, "q", 0), Cursor::new("f", (1, 2), 4, "q", 0));
+        lists.put(&early, vec![1].into());
+        assert!(lists.get(&late).is_none());
+        assert!(lists.get(&early).is_some());
     }
 
     #[test]

@@ -188,7 +188,7 @@ fn agree(parts: &mut [Part]) {
     }
 }
 
-/// How the sort keys of a question are understood: their types, of each resource.
+/// How the sort keys of a question are understood: a digest of their types, of each resource.
 pub(super) fn order(parts: &[Part]) -> String {
     let types = parts.iter().flat_map(|part| {
         part.order.iter().map(|at| {
@@ -196,7 +196,10 @@ pub(super) fn order(parts: &[Part]) -> String {
             if column.written { "written" } else { column.field.ty().name() }
         })
     });
-    types.collect::<Vec<_>>().join(" ")
+    match types.collect::<Vec<_>>().join(" ") {
+        types if types.is_empty() => types,
+        types => super::cursor::digest(types.as_bytes()),
+    }
 }
 
 impl Part {
@@ -256,7 +259,8 @@ impl Counters {
         !request.facets.is_empty()
             || request.distinct.is_some()
             || request.group.is_some()
-            || request.steve.contains("summary")
+            // Whether there is a summary is known when the parameters are decoded.
+            || !request.steve.is_empty()
     }
 
     fn new(

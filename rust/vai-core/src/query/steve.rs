@@ -34,8 +34,13 @@ pub(super) fn applied(request: &Request) -> Result<Cow<'_, Request>> {
     }
     let frame = Frame::parse(&request.steve)?;
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    // Behind all there are no rows.
-    let offset = if frame.summary_only { u64::MAX } else { frame.offset() };
+    let offset = match (frame.summary_only, request.cursor.as_str()) {
+        // Behind all there are no rows.
+        (true, _) => u64::MAX,
+        (false, "") => frame.offset(),
+        // A cursor has its place: the page was where its walk began.
+        (false, _) => 0,
+    };
     let applied = Request {
         limit: frame.page_size.map_or(0, number),
         offset: number(offset),

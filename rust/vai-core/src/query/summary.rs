@@ -17,6 +17,15 @@ struct Count<'v> {
     namespaces: HashMap<&'v Value, u64>,
 }
 
+impl Count<'_> {
+    fn add(&mut self, more: Self) {
+        self.total += more.total;
+        for (namespace, count) in more.namespaces {
+            *self.namespaces.entry(namespace).or_default() += count;
+        }
+    }
+}
+
 /// `[{"property": …, "counts": {value: {"total": …, "namespace": {…}}}}]`, by property.
 pub(super) fn summary(parts: &[Counted<'_>]) -> Result<Json> {
     let Some(first) = parts.first() else { return Ok(Json::Array(Vec::new())) };
@@ -27,10 +36,13 @@ pub(super) fn summary(parts: &[Counted<'_>]) -> Result<Json> {
             count(part, at, &mut counts)?;
         }
         let per_namespace = first.counters().namespace.is_some();
-        let told: Map<String, Json> = counts
-            .into_iter()
-            .map(|(value, count)| (text(&value.to_json(counter.kind)), told(&count, per_namespace)))
-            .collect();
+        // 8080 and "8080" are two values and one text.
+        let mut texts: HashMap<String, Count<'_>> = HashMap::new();
+        for (value, count) in counts {
+            texts.entry(text(&value.to_json(counter.kind))).or_default().add(count);
+        }
+        let told: Map<String, Json> =
+            texts.into_iter().map(|(text, count)| (text, told(&count, per_namespace))).collect();
         properties.push((
             counter.asked.to_lowercase(),
             json!({

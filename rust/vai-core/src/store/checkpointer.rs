@@ -1,6 +1,6 @@
 //! Moves the WAL into the file, on a thread and a connection of its own.
 //!
-//! PASSIVE whenever 1,000 pages wait; RESTART from 56 MB, again and again until it succeeds: many
+//! PASSIVE whenever 1,000 pages wait; RESTART from 52 MB, again and again until it succeeds: many
 //! short overlapping readers would otherwise keep a WAL growing for ever. The writer stands back for
 //! a RESTART: it needs the write lock, and a writer that commits one large transaction after the
 //! other leaves it no moment.
@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 
 /// `SQLite`'s own default (<https://sqlite.org/wal.html#ckpt>): 4 MB.
 const PASSIVE_PAGES: u64 = 1_000;
-/// 56 MB: the log stays below 64 MB with what is written until the RESTART gets its turn.
-const RESTART_PAGES: u64 = 14 * 1024;
+/// 52 MB: the log stays below 64 MB with what is written until the RESTART gets its turn.
+const RESTART_PAGES: u64 = 13 * 1024;
 /// The writer waits as long as a RESTART waits for readers, so it tries often and briefly. Queries
 /// may take longer: then it is tried again 4 MB later.
 const RESTART_WAIT: Duration = Duration::from_millis(500);

@@ -203,7 +203,7 @@ impl Watching {
 impl Change {
     fn bytes(&self) -> usize {
         match self {
-            Self::Put(row) | Self::Delete(row) => row.body.len(),
+            Self::Put(row) | Self::Delete(row) => row.memory_bytes(),
         }
     }
 }

@@ -138,8 +138,12 @@ struct Gathering {
     bytes: usize,
     /// More of them are waited for until then.
     due: Instant,
-    /// When it has to end though more are there: somebody waits for one of them.
+    /// When the transaction has to end though more are there: somebody waits for one of them.
     end: Option<Instant>,
+    /// Whether somebody does.
+    awaited: bool,
+    /// Whether the one that is there must have the transaction for itself.
+    alone: bool,
 }
 
 /// When a job that has just come is to be committed at the latest, as long as no other is there.
@@ -153,7 +157,9 @@ fn due(job: &Job, last_commit: Option<Instant>, interval: Duration) -> Instant {
 
 impl Gathering {
     fn new(due: Instant, first: Job) -> Self {
-        let mut made = Self { jobs: Vec::new(), done: 0, bytes: 0, due, end: None };
+        let alone = first.alone;
+        let mut made =
+            Self { jobs: Vec::new(), done: 0, bytes: 0, due, end: None, awaited: false, alone };
         made.add(first, due);
         made
     }
@@ -161,16 +167,38 @@ impl Gathering {
     fn add(&mut self, job: Job, due: Instant) {
         self.bytes += job.bytes;
         self.due = self.due.min(due);
-        if job.alone {
-            self.end = Some(Instant::now());
-        } else if !job.patient {
-            self.end.get_or_insert_with(|| Instant::now() + PATIENCE);
+        if !job.patient {
+            self.awaited = true;
         }
         self.jobs.push(job);
     }
 
+    /// Whether it has a job that is to be committed when the interval is over.
+    fn is_awaited(&self) -> bool {
+        self.awaited && !self.alone
+    }
+
+    /// Takes jobs until the commit is due; returns what must not join them.
+    fn gather(&mut self, queue: &Exit<Message>, due: impl Fn(&Job) -> Instant) -> Option<Message> {
+        loop {
+            let count = self.jobs.len();
+            let other = self.next(queue, &due);
+            if other.is_some() || self.jobs.len() == count {
+                return other;
+            }
+        }
+    }
+
+    /// The transaction begins: it takes what comes meanwhile, but not for ever.
+    fn begin(&mut self) {
+        if self.awaited {
+            self.end = Some(Instant::now() + PATIENCE);
+        }
+    }
+
     /// Does what came last.
     fn work(&mut self, writer: &mut Writer<'_>) -> Result<()> {
+        writer.now_ms = unix_ms();
         for job in &mut self.jobs[self.done..] {
             if let Some(work) = &mut job.work {
                 work(writer)?;
@@ -183,13 +211,18 @@ impl Gathering {
     /// Takes one more job, if there is one in time; returns what must not join the others.
     fn next(&mut self, queue: &Exit<Message>, due: impl Fn(&Job) -> Instant) -> Option<Message> {
         let now = Instant::now();
-        if self.bytes >= TRANSACTION_BYTES || self.end.is_some_and(|end| end <= now) {
+        let full = self.bytes >= TRANSACTION_BYTES;
+        if self.alone || full || self.end.is_some_and(|end| end <= now) {
             return None;
         }
         match queue.pop(self.due.saturating_duration_since(now)) {
             Ok(Message::Job(job)) if !job.alone => {
                 let due = due(&job);
                 self.add(job, due);
+                // It came into an open transaction of a list.
+                if self.done > 0 && self.awaited && self.end.is_none() {
+                    self.end = Some(now + PATIENCE);
+                }
                 None
             }
             other => other.ok(),
@@ -250,16 +283,23 @@ impl Thread {
     fn commit(&mut self, first: Job, queue: &Exit<Message>) -> Option<Message> {
         let mut gathering = Gathering::new(self.due(&first), first);
         let mut next = None;
-        let together = if gathering.jobs[0].work.is_none() {
+        if gathering.is_awaited() {
+            // With no transaction open: an interval may be long, and forks and checkpoints wait.
+            next = gathering.gather(queue, |job| self.due(job));
+        }
+        let together = if gathering.jobs.iter().all(|job| job.work.is_none()) {
             Ok(())
         } else {
-            let (last, interval) = (self.last_commit, self.setup.commit_interval);
             self.last_commit = Some(Instant::now());
+            let (last, interval) = (self.last_commit, self.setup.commit_interval);
             // Each is done as it comes, so that whoever prepares the next one works beside it.
             self.transact(|writer| {
+                gathering.begin();
                 loop {
                     gathering.work(writer)?;
-                    next = gathering.next(queue, |job| due(job, last, interval));
+                    if next.is_none() {
+                        next = gathering.next(queue, |job| due(job, last, interval));
+                    }
                     if next.is_some() || gathering.is_done() {
                         return Ok(());
                     }
