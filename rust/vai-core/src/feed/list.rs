@@ -3,7 +3,7 @@
 use super::ends::{EndFinder, Found};
 use super::gunzip::Gunzip;
 use super::item::{Builder, Fault, check_utf8};
-use super::json::{Cursor, Read, Stop, skip_space};
+use super::json::{Cursor, NO_COMMA_OR_BRACE, Read, Stop, skip_space};
 use super::{FeedError, FeedOptions, Item, keep_buffer};
 use crate::object::Scan;
 
@@ -229,7 +229,7 @@ impl Page {
         // goes over into something else is shorter (`1x`).
         let Some(taken_here) = taken.checked_sub(carried) else {
             let position = self.position + taken as u64;
-            let problem = "expected ',' or '}' behind a number".to_owned();
+            let problem = NO_COMMA_OR_BRACE.to_owned();
             return Err(FeedError::Malformed { position, problem });
         };
         self.position += taken as u64;
@@ -283,7 +283,7 @@ impl Page {
             (State::AfterItem { rows }, b',') => (State::Item { rows }, 1),
             (State::AfterItem { .. }, _) => return fault("expected ',' or ']' behind an item"),
             (State::AfterValue, b',') => (State::Key, 1),
-            (State::AfterValue, _) => return fault("expected ',' or '}'"),
+            (State::AfterValue, _) => return fault(NO_COMMA_OR_BRACE),
             (State::End, _) => return fault("something follows the list"),
         };
         self.state = state;
