@@ -21,6 +21,7 @@ __all__ = [
     "ListPage",
     "Listing",
     "RelatedRow",
+    "Relations",
     "Row",
     "Rows",
     "Store",
