@@ -4,8 +4,9 @@
 //! fsync at most once a second *by the code that read the bytes*: a writer that hangs stops
 //! writing. A new boot or a dead writer makes it a memory of the past, never a claim.
 //!
-//! Layout: length (8 bytes, little endian), hash of the text (8 bytes), JSON text. A reader that
-//! meets a half-written one reads again.
+//! Layout: length (8 bytes, little endian), hash of the text (8 bytes), number of the text (8 bytes:
+//! another one each time), the bell (8 bytes: written after each commit, never read), JSON text. A
+//! reader that meets a half-written one reads again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -19,7 +20,11 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-const HEAD_BYTES: usize = 16;
+const HEAD_BYTES: usize = 32;
+/// Where the number of the text is.
+const NUMBER_AT: u64 = 16;
+/// Where the bell is.
+const BELL_AT: u64 = 24;
 /// Tries of a reader against a writer that writes once a second: two would do.
 const READ_TRIES: usize = 20;
 
@@ -119,9 +124,27 @@ impl LiveFile {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + text.len());
         bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&hash(&text));
+        // Nanoseconds of a clock that only goes forward: no two writes have the same.
+        bytes.extend_from_slice(&boottime_s().to_bits().to_le_bytes());
+        bytes.extend_from_slice(&[0; 8]);
         bytes.extend_from_slice(&text);
         self.file.write_all_at(&bytes, 0).map_err(Error::internal)
     }
+
+    /// Wakes the readers of other processes, who listen to writes ([`super::bell`]): something was
+    /// committed. They look for themselves; one that hears nothing looks a second later.
+    pub fn ring(&self, seq: i64) {
+        let _ = self.file.write_all_at(&seq.to_le_bytes(), BELL_AT);
+    }
+}
+
+/// A number that changes whenever the writer told something; 0 where there is no file.
+#[must_use]
+pub fn number(path: &Path) -> u64 {
+    let mut bytes = [0; 8];
+    File::open(path)
+        .and_then(|file| file.read_exact_at(&mut bytes, NUMBER_AT))
+        .map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
 /// The last whole state; `None` where there is none or it stays half-written.
@@ -141,10 +164,9 @@ pub fn read(path: &Path) -> Option<Live> {
 
 fn parse(bytes: &[u8]) -> Option<Live> {
     let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
-    let (length, sum) = head.split_at(8);
-    let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+    let length = usize::try_from(u64::from_le_bytes(head[..8].try_into().ok()?)).ok()?;
     let text = rest.get(..length)?;
-    (hash(text) == sum).then(|| serde_json::from_slice(text).ok()).flatten()
+    (hash(text) == head[8..16]).then(|| serde_json::from_slice(text).ok()).flatten()
 }
 
 fn hash(text: &[u8]) -> [u8; 8] {
@@ -209,9 +231,14 @@ mod tests {
         assert_eq!(read(&path), Some(live.clone()));
         live.scopes.clear();
         file.write(&live).unwrap();
-        assert_eq!(read(&path), Some(live), "a shorter text over a longer one");
+        assert_eq!(read(&path), Some(live.clone()), "a shorter text over a longer one");
+        let told = number(&path);
+        file.ring(7);
+        assert_eq!((read(&path), number(&path)), (Some(live.clone()), told), "nothing was told");
+        file.write(&live).unwrap();
+        assert_ne!(number(&path), told);
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[20] ^= 1;
+        bytes[HEAD_BYTES + 4] ^= 1;
         assert_eq!(parse(&bytes), None);
         assert_eq!(parse(&bytes[..10]), None);
     }

@@ -1,5 +1,6 @@
 //! The only place that opens a connection: creation, checks, pragmas.
 
+pub(crate) mod bell;
 pub mod claim;
 pub(crate) mod consumers;
 mod filesystem;

@@ -42,8 +42,9 @@ use self::definitions::Known;
 use self::shared::Shared;
 use self::writer::{Fields, Job, WriterHandle};
 use crate::codec::{self, Codec};
+use crate::db::bell::Bell;
 use crate::db::live::Reported;
-use crate::db::{self, Files, lock};
+use crate::db::{self, Files, live, lock};
 use crate::error::{Error, Result};
 use crate::feed::{FeedOptions, Item};
 use crate::postings::Postings;
@@ -52,8 +53,6 @@ use crate::query::pool::ReaderPool;
 
 /// A longer object is refused; etcd's own limit is 1.5 MB by default, 10 MB at most in practice.
 const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
-/// How often a reader in another process looks for a new commit: two SQL steps of 10 µs.
-const FOLLOW_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What all handles, lists and watches of one open file share.
 pub(crate) struct Inner {
@@ -66,6 +65,7 @@ pub(crate) struct Inner {
     field_cache: definitions::FieldCache,
     pub(crate) postings: Postings,
     pub(crate) lists: Lists,
+    bell: Bell,
     writer: Option<WriterHandle>,
     handle: Mutex<Option<lock::Handle>>,
     /// Shared with the consumers that it made: their names fall free with it.
@@ -307,7 +307,7 @@ impl Store {
             return self.inner.shared.wait_seq(seq, timeout);
         }
         self.inner
-            .poll(timeout, || {
+            .follow(timeout, || {
                 let now = self.position()?.1;
                 Ok((now > seq).then_some(now))
             })?
@@ -321,8 +321,9 @@ impl Store {
             let now = self.inner.shared.wait_told(generation, timeout);
             return self.inner.check().map(|()| now);
         }
-        let look = || Ok(Some(live_generation(&self.inner.files)).filter(|now| *now != generation));
-        Ok(self.inner.poll(timeout, look)?.unwrap_or(generation))
+        let look =
+            || Ok(Some(live::number(&self.inner.files.live)).filter(|now| *now != generation));
+        Ok(self.inner.follow(timeout, look)?.unwrap_or(generation))
     }
 }
 
@@ -485,23 +486,23 @@ impl Inner {
         self.fields.read().get(&resource).map_or_else(Arc::default, Arc::clone)
     }
 
-    /// For readers of another process's commits.
-    fn poll<T>(
+    /// Looks until something is found: for readers of what another process writes.
+    fn follow<T>(
         &self,
         timeout: Duration,
         look: impl Fn() -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let end = std::time::Instant::now() + timeout;
         loop {
+            let rings = self.bell.rings();
             self.check()?;
             if let Some(found) = look()? {
                 return Ok(Some(found));
             }
-            let left = end.saturating_duration_since(std::time::Instant::now());
-            if left.is_zero() {
+            if std::time::Instant::now() >= end {
                 return Ok(None);
             }
-            std::thread::sleep(left.min(FOLLOW_INTERVAL));
+            self.bell.wait(rings, end);
         }
     }
 
@@ -515,6 +516,7 @@ impl Inner {
             return;
         }
         self.shared.close();
+        self.bell.close();
         // The writer's connection is the last one to close: it moves the WAL into the file.
         self.pool.close();
         self.shared.checkpointer.stop();
@@ -561,12 +563,4 @@ fn columns_name(resource: i64) -> String {
 
 fn unknown_scope(scope: i64) -> Error {
     Error::Invalid(format!("scope {scope} is not in the file; it was forgotten"))
-}
-
-/// A number that changes when the writer of another process told something.
-fn live_generation(files: &Files) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(found) = std::fs::metadata(&files.live) else { return 0 };
-    let nanos = found.mtime().wrapping_mul(1_000_000_000).wrapping_add(found.mtime_nsec());
-    nanos.cast_unsigned()
 }

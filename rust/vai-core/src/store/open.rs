@@ -12,6 +12,7 @@ use super::checkpointer::Checkpointer;
 use super::shared::Shared;
 use super::writer::{Fields, Setup, WriterHandle};
 use super::{Inner, Store, definitions, prune, state};
+use crate::db::bell::Bell;
 use crate::db::live::{self, LiveFile};
 use crate::db::{self, Files, gate, lock};
 use crate::error::{Error, Result};
@@ -124,6 +125,7 @@ fn inner(
     handle: lock::Handle,
 ) -> Inner {
     Inner {
+        bell: Bell::new(files.live.clone()),
         files,
         mode,
         options,

@@ -2,6 +2,7 @@
 //! the reflectors told of their scopes.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -23,7 +24,6 @@ struct Progress {
 
 struct Board {
     live: Live,
-    file: Option<LiveFile>,
     written: f64,
     generation: u64,
 }
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     advanced: Condvar,
     board: Mutex<Board>,
     told: Condvar,
+    /// For readers in other processes; there once the file is open.
+    file: OnceLock<LiveFile>,
     /// Scopes of which a batch failed, and why: nothing is proven of them until they begin again.
     distrusted: Mutex<HashMap<i64, Error>>,
     /// When a checkpoint without rows was last committed.
@@ -54,8 +56,9 @@ impl Shared {
             checkpointer,
             progress: Mutex::default(),
             advanced: Condvar::new(),
-            board: Mutex::new(Board { live, file: None, written: 0.0, generation: 1 }),
+            board: Mutex::new(Board { live, written: 0.0, generation: 1 }),
             told: Condvar::new(),
+            file: OnceLock::new(),
             distrusted: Mutex::default(),
             checkpoints: Mutex::default(),
         }
@@ -82,9 +85,9 @@ impl Shared {
 
     /// Lets the board write `FILE.live` from now on.
     pub(super) fn attach(&self, file: LiveFile) -> Result<()> {
-        let mut board = self.board.lock();
+        let board = self.board.lock();
         file.write(&board.live)?;
-        board.file = Some(file);
+        let _ = self.file.set(file);
         Ok(())
     }
 
@@ -93,6 +96,10 @@ impl Shared {
         progress.epoch = epoch;
         progress.seq = seq;
         self.advanced.notify_all();
+        drop(progress);
+        if let Some(file) = self.file.get() {
+            file.ring(seq);
+        }
     }
 
     pub(super) fn seq(&self) -> i64 {
@@ -104,7 +111,7 @@ impl Shared {
         self.advanced.notify_all();
         let mut board = self.board.lock();
         board.generation += 1;
-        write(&mut board, live::boottime_s());
+        self.write(&mut board, live::boottime_s());
         self.told.notify_all();
     }
 
@@ -151,7 +158,7 @@ impl Shared {
             self.told.notify_all();
         }
         if changed || proved || now - board.written >= LIVE_INTERVAL_S {
-            write(&mut board, now);
+            self.write(&mut board, now);
         }
     }
 
@@ -203,19 +210,19 @@ impl Shared {
         let mut board = self.board.lock();
         board.live.scopes.remove(&scope);
         let now = live::boottime_s();
-        write(&mut board, now);
+        self.write(&mut board, now);
     }
 
     pub(super) fn live(&self) -> Live {
         self.board.lock().live.clone()
     }
-}
 
-/// A failing write leaves readers with an older truth that ages by itself.
-fn write(board: &mut Board, now: f64) {
-    board.written = now;
-    if let Some(file) = &board.file {
-        let _ = file.write(&board.live);
+    /// A failing write leaves readers with an older truth that ages by itself.
+    fn write(&self, board: &mut Board, now: f64) {
+        board.written = now;
+        if let Some(file) = self.file.get() {
+            let _ = file.write(&board.live);
+        }
     }
 }
 
