@@ -92,6 +92,10 @@ SIZE ?= 10000
 bench-peers: $(BUILT)-release ## side by side with Steve, client-go, kube-rs (needs Go); SIZE=100000
 	$(BIN)/python -m bench.peers.run --pods $(SIZE) --data .cache/peers $(ARGS)
 
+.PHONY: bench-sync
+bench-sync: $(BUILT)-release ## first sync of whole clients from one kube-apiserver (needs Go); SIZE=50000
+	$(BIN)/python -m bench.peers.sync --pods $(SIZE) $(ARGS)
+
 .PHONY: bench-core
 bench-core: $(BUILT)-release ## criterion on the Rust core alone; SIZE=100000, ARGS='facets'
 	VAI_BENCH_DATA="$$($(BIN)/python -m bench.peers.data .cache/peers --pods $(SIZE))" \

@@ -15,6 +15,7 @@ from bench.peers.questions import Question
 class Cell:
     """One peer at one kind of work."""
 
+    #: Samples: seconds, mostly; bytes and numbers where the row says so.
     seconds: list[float] = field(default_factory=list)
     bytes: int | None = None
     #: Why there is nothing to measure.
@@ -43,7 +44,8 @@ class Row:
     """One kind of work."""
 
     name: str
-    unit: Literal["s", "ms", "MB"] = "ms"
+    #: Nothing for numbers of things.
+    unit: Literal["s", "ms", "MB", ""] = "ms"
     #: Shown as so many per second.
     per_s: int | None = None
     #: Shown as so many gigabytes of JSON per second.

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,67 +32,74 @@ class Kind:
     build: tuple[Path, tuple[str, ...]] | None = None
 
 
-def _python(module: str, *arguments: str) -> tuple[str, ...]:
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """A module as a command."""
     return (sys.executable, "-m", module, *arguments)
 
 
-def _go(folder: str) -> tuple[Path, tuple[str, ...]]:
+def go(folder: str, package: str = ".") -> tuple[Path, tuple[str, ...]]:
+    """How a Go program is built; its name is the package's last part."""
+    built = BUILT / (folder if package == "." else Path(package).name)
     # `-mod=readonly`: what go.sum does not have is an error and not a download.
-    command = ("go", "build", "-mod=readonly", "-trimpath", "-o", str(BUILT / folder), ".")
+    command = ("go", "build", "-mod=readonly", "-trimpath", "-o", str(built), package)
     return _HERE / folder, command
 
 
-_CARGO: Final = (
-    *("cargo", "build", "--release", "--locked", "--quiet"),
-    *("--target-dir", str(BUILT / "cargo")),
+#: How all Rust programs are built.
+CARGO: Final = (
+    _HERE / "kubers",
+    (
+        *("cargo", "build", "--release", "--locked", "--quiet"),
+        *("--target-dir", str(BUILT / "cargo")),
+    ),
 )
 
 KINDS: Final = {
     "vai": Kind(
         "vai",
         "the cluster file through vai.Cache, synchronous=NORMAL, with history",
-        _python("bench.peers.vai_peer"),
+        python("bench.peers.vai_peer"),
     ),
     "steve": Kind(
         "Steve",
         "github.com/rancher/steve v0.10.2 pkg/sqlcache: SQLite with synchronous=OFF, wiped when it "
         "starts; objects as MessagePack",
         (str(BUILT / "steve"),),
-        _go("steve"),
+        go("steve"),
     ),
     "clientgo": Kind(
         "client-go",
         "k8s.io/client-go v0.37.2 tools/cache.Indexer of *v1.Pod, indexed by namespace and node; "
         "the rest is a loop in Go",
         (str(BUILT / "clientgo"),),
-        _go("clientgo"),
+        go("clientgo"),
     ),
     "kubers": Kind(
         "kube-rs",
         "kube-runtime 5.0 reflector::Store of k8s-openapi Pods; the rest is a loop in Rust",
         (str(BUILT / "cargo" / "release" / "kubers-peer"),),
-        (_HERE / "kubers", _CARGO),
+        CARGO,
     ),
     "dict": Kind(
         "dict",
         "Python dict of objects parsed by msgspec; the rest is a loop in Python",
-        _python("bench.peers.baselines", "dict"),
+        python("bench.peers.baselines", "dict"),
     ),
     "sqlite": Kind(
         "sqlite3",
         "Python's sqlite3, one table of JSON bodies, its JSON functions, synchronous=NORMAL",
-        _python("bench.peers.baselines", "sqlite"),
+        python("bench.peers.baselines", "sqlite"),
     ),
 }
 
 
-def build(names: Sequence[str]) -> None:
+def build(kinds: Iterable[Kind]) -> None:
     """Compile those that are compiled; without a change it takes a second."""
     BUILT.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        if made := KINDS[name].build:
+    for kind in kinds:
+        if made := kind.build:
             folder, command = made
-            print(f"building {name}", file=sys.stderr, flush=True)
+            print(f"building {kind.name}", file=sys.stderr, flush=True)
             subprocess.run(command, cwd=folder, check=True)
 
 

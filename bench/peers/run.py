@@ -163,6 +163,13 @@ class Race:
         self.up.clear()
 
 
+def _head(about: data.About) -> str:
+    return (
+        f"{about.pods:,} pods, {about.json_bytes / 1e6:,.0f} MB of JSON, labels {about.labels}, "
+        f"{about.burst:,} events, {about.left:,} pods asked."
+    )
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pods", type=int, default=10_000)
@@ -176,12 +183,13 @@ def _main() -> None:
         parser.error(
             f"no peer is called {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}"
         )
-    processes.build(names)
+    kinds = {name: KINDS[name] for name in names}
+    processes.build(kinds.values())
     with tempfile.TemporaryDirectory(prefix="vai-peers-") as scratch:
         folder = data.prepare(given.data or Path(scratch), given.pods, given.labels)
         race = Race(names, folder, Path(scratch).resolve() / "work")
         rows = race.run()
-        print(render(rows, names, race.about))
+        print(render(rows, kinds, _head(race.about)))
         if given.json:
             given.json.write_text(json.dumps([row.plain() for row in rows], indent=1))
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bench.peers.data import About
 from bench.peers.measured import Cell, Row
-from bench.peers.processes import KINDS
+from bench.peers.processes import Kind
 
-_FACTOR = {"s": 1.0, "ms": 1e3, "MB": 1e-6}
+_FACTOR = {"s": 1.0, "ms": 1e3, "MB": 1e-6, "": 1.0}
 
 
-def render(rows: Sequence[Row], names: Sequence[str], about: About) -> str:
+def render(rows: Sequence[Row], kinds: Mapping[str, Kind], head: str) -> str:
     """Markdown that can be read as it is; below it what the marks in it say."""
     notes: dict[str, int] = {}
-    lines = [["work", *(KINDS[name].name for name in names)]]
+    first = next(iter(kinds))
+    lines = [["work", *(kind.name for kind in kinds.values())]]
     for row in rows:
-        title = f"{row.name}, {row.unit}"
-        base = row.cell(names[0]).median
-        lines.append([title, *(_cell(row, row.cell(name), base, notes) for name in names)])
+        title = f"{row.name}, {row.unit}" if row.unit else row.name
+        base = row.cell(first).median
+        lines.append([title, *(_cell(row, row.cell(name), base, notes) for name in kinds)])
     widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
     drawn = [
@@ -27,13 +27,9 @@ def render(rows: Sequence[Row], names: Sequence[str], about: About) -> str:
         + " |"
         for line in lines
     ]
-    head = (
-        f"{about.pods:,} pods, {about.json_bytes / 1e6:,.0f} MB of JSON, labels {about.labels}, "
-        f"{about.burst:,} events, {about.left:,} pods asked. Median (p99), x: ratio to "
-        f"{KINDS[names[0]].name}'s."
-    )
+    head = f"{head} Median (p99), x: ratio to {kinds[first].name}'s."
     below = [f"[{number}] {text}" for text, number in notes.items()]
-    legend = [f"{KINDS[name].name}: {KINDS[name].about}" for name in names]
+    legend = [f"{kind.name}: {kind.about}" for kind in kinds.values()]
     return "\n".join([head, "", *drawn, "", *below, "", *legend])
 
 

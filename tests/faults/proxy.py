@@ -23,11 +23,14 @@ class Proxy:
         self._lock = threading.RLock()
         self._selector = selectors.DefaultSelector()
         self._peers: dict[socket.socket, socket.socket] = {}
+        self._servers: set[socket.socket] = set()
         self._silent: list[socket.socket] = []
         self._dropping = self._closed = False
         self._listener: socket.socket | None = None
         self.port = 0
         self.accepted = 0
+        #: Bytes that came from the server.
+        self.received = 0
         self._listen()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -111,6 +114,7 @@ class Proxy:
         except OSError:
             client.close()
             return
+        self._servers.add(server)
         for one, other in ((client, server), (server, client)):
             self._peers[one] = other
             self._selector.register(one, selectors.EVENT_READ)
@@ -124,6 +128,7 @@ class Proxy:
             if data and not self._dropping:
                 # Blocks while the other side does not read: enough for tests.
                 peer.sendall(data)
+                self.received += len(data) if sock in self._servers else 0
         except OSError:
             data = b""
         if data:
@@ -140,6 +145,7 @@ class Proxy:
         for one in (sock, self._peers.get(sock)):
             if one is not None and self._peers.pop(one, None) is not None:
                 self._selector.unregister(one)
+                self._servers.discard(one)
 
     def _end_all(self, *, reset: bool) -> None:
         for sock in list(self._peers):
