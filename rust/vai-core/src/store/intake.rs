@@ -29,11 +29,18 @@ pub(super) enum Taken {
 }
 
 enum Step {
-    Begin { gzip: bool },
+    Begin {
+        gzip: bool,
+    },
     Chunk(Vec<u8>),
     /// A streaming list begins, which is taken apart by who reads it, by the fields of an edition.
-    Stream { edition: i64 },
-    Item { item: Box<Item>, gone: bool },
+    Stream {
+        edition: i64,
+    },
+    Item {
+        item: Box<Item>,
+        gone: bool,
+    },
     End,
     Settle,
 }
@@ -243,7 +250,11 @@ impl Worker {
             }
             Step::Item { item, gone } => {
                 let bytes = item.body.len();
-                if gone { self.gone(*item)? } else { self.item(*item)? }
+                if gone {
+                    self.gone(*item)?
+                } else {
+                    self.item(*item)?
+                }
                 desk.update(|progress| progress.queued_bytes -= bytes);
                 Ok(())
             }

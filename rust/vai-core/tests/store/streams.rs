@@ -172,10 +172,8 @@ fn a_stream_without_its_bookmark_is_not_published() {
 fn what_a_cut_first_stream_wrote_is_no_phantom_after_the_next_list() {
     let (_folder, store, scope) = open();
     let listing = begin(&store, scope);
-    let events = [
-        event("ADDED", &Pod::new("a/p1", "1", 1)),
-        event("ADDED", &Pod::new("a/gone", "2", 2)),
-    ];
+    let events =
+        [event("ADDED", &Pod::new("a/p1", "1", 1)), event("ADDED", &Pod::new("a/gone", "2", 2))];
     listing.push_events(&events.concat()).unwrap();
     listing.plan().unwrap();
     listing.abort().unwrap();
