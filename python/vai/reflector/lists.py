@@ -22,6 +22,7 @@ _ONE_OBJECT_BYTES: Final = 4 << 20
 #: 422 (apimachinery, ValidateListOptions), others 400; 405 where nothing can be watched.
 _NO_STREAM: Final = frozenset({400, 422})
 _NO_WATCH: Final = 405
+_TOO_MANY: Final = 429
 #: `timeoutSeconds` of a streaming list. client-go's (reflector.go, minWatchTimeout) is 5 to 10
 #: minutes; behind the bookmark the watch is ended from here in any case.
 _STREAM_S: Final = 600
@@ -119,8 +120,9 @@ def _open_stream(phase: Relist, io: Io) -> Phase:
             return without_stream(phase, io.source.group, str(error), io)
         if error.refusal.code == _NO_WATCH:
             return replace(phase, paged=True)
-        # A cache that does not get as far as etcd makes the server say no to every try.
-        io.cut_streams += 1
+        if error.refusal.code != _TOO_MANY:
+            # A cache that does not get as far as etcd makes the server say no to every try.
+            io.cut_streams += 1
         raise
     try:
         io.answered()
