@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-ROUNDS = 5
+ROUNDS = 3
 JSON = "application/json"
 STREAM = {
     "watch": "true",
