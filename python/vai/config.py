@@ -106,11 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"live_within must be at least {_LEAST_LIVE_S:g}s: a proof takes a watch of "
                 f"{self.quick_watch_s}s and a probe"
             )
-        if self.streaming_lists not in _STREAMING:
-            raise InvalidRequestError(
-                f"streaming_lists is {self.streaming_lists!r}: it must be one of "
-                + ", ".join(sorted(_STREAMING))
-            )
+        try:
+            _streaming(self.streaming_lists)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"streaming_lists: {error}") from None
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
 
@@ -154,6 +153,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _streaming(text: str) -> str:
+    if text not in _STREAMING:
+        raise InvalidRequestError(f"{text!r} is none of {', '.join(sorted(_STREAMING))}")
+    return text
+
+
 _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_FILE": ("file", str),
     "VAI_KUBECONFIG": ("kubeconfig", str),
@@ -161,7 +166,7 @@ _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_LIVE_WITHIN": ("live_within_s", parse_duration),
     "VAI_PAGE_SIZE": ("page_size", _count),
     "VAI_COMPRESS": ("compress", _flag),
-    "VAI_STREAMING_LISTS": ("streaming_lists", str),
+    "VAI_STREAMING_LISTS": ("streaming_lists", _streaming),
 }
 
 
