@@ -34,15 +34,19 @@ TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
 Runs = dict[str, list[float]]
 
 
-def download(transport: Transport, path: str) -> tuple[int, int]:
+def download(transport: Transport, path: str, accept: str = TABLE) -> tuple[int, int]:
     """Read every page over vai's own connections, keeping nothing; (pages, bytes)."""
     token, pages, size = "", 0, 0
     while True:
-        query = {"limit": str(PAGE_OBJECTS), "includeObject": "Object"}
+        query = {"limit": str(PAGE_OBJECTS)}
+        if accept == TABLE:
+            query["includeObject"] = "Object"
         if token:
             query["continue"] = token
         head = b""
-        with transport.request(path, query, accept=TABLE, read_timeout_s=65, compress=True) as page:
+        with transport.request(
+            path, query, accept=accept, read_timeout_s=65, compress=True
+        ) as page:
             for chunk in page.chunks():
                 size += len(chunk)
                 # The list's own metadata stands before its rows.

@@ -231,12 +231,25 @@ class Listing:
         Returns as soon as the page's head is known, so that the next page can be asked for while
         this one's objects are still being read.
         """
+    def begin_stream(self, gzip: bool = False) -> None:
+        """The list comes as a stream of events (`sendInitialEvents`) instead of pages."""
+    def push_events(self, chunk: Buffer) -> WatchProgress:
+        """Take bytes of that stream, up to `initial_events_end`; raises as `push`.
+
+        Objects may change and go on the way; `resource_version` is that of the last bookmark,
+        `malformed` makes the list useless. What follows the bookmark is kept for the watch.
+        """
     def plan(self) -> tuple[int, int, int]:
         """(unchanged, changed, removed): what `publish` would do. Objects, counted."""
     def publish(self, resource_version: str) -> tuple[int, int, int]:
         """Make the list the scope's state and `resource_version` its checkpoint.
 
         Returns (adds, updates, deletes). Returns when it is committed.
+        """
+    def publish_stream(self) -> Watching:
+        """The same for a stream, as of its bookmark; the watch goes on with the same bytes.
+
+        An empty chunk takes what came behind the bookmark already.
         """
     def abort(self) -> None: ...
 

@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         connect_timeout_s: until a TCP connection (and TLS) stands.
         answer_timeout_s: until a small request (probe, discovery, identity) is answered.
         list_timeout_s: longest silence inside a list.
+        streaming_lists: ask for lists as the beginning of a watch (KEP-3157), where the server can:
+            `auto`, `always` or `never`.
+        stream_silence_s: longest silence in a streaming list; then the server is taken for one
+            that does not say where the list ends, and is asked for pages.
         quick_watch_s: `timeoutSeconds` of a watch that is there to get a bookmark soon.
         backoff_base_s, backoff_cap_s: waits between failed requests.
         offline_cap_s: longest wait between tries while the server is not heard.
@@ -74,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # kube-apiserver ends a request after --request-timeout (1m0s) and says so; this is the silence
     # beyond which it never will.
     list_timeout_s: float = 65.0
+    streaming_lists: str = "auto"
+    # kube-apiserver waits at most 3 s for its cache (apiserver cacher, blockTimeout) before it
+    # begins, and sends the bookmark 0.1 s after the objects (its progress requests).
+    stream_silence_s: float = 10.0
     # The first bookmark comes two seconds before a watch's deadline (apiserver cacher,
     # bookmarkFrequency and nextBookmarkTime). Against kube-apiserver 1.36: 0.6 to 1.8 s after the
     # start with timeoutSeconds=3, none at all with 2.
@@ -98,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"live_within must be at least {_LEAST_LIVE_S:g}s: a proof takes a watch of "
                 f"{self.quick_watch_s}s and a probe"
             )
+        try:
+            _streaming(self.streaming_lists)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"streaming_lists: {error}") from None
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
 
@@ -124,6 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 #: A quick watch (3 s), a long one (3 s) and the next bookmark (1.8 s) have to fit.
 _LEAST_LIVE_S: Final = 8.0
+_STREAMING: Final = frozenset({"auto", "always", "never"})
 
 
 def _flag(text: str) -> bool:
@@ -140,6 +153,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _streaming(text: str) -> str:
+    if text not in _STREAMING:
+        raise InvalidRequestError(f"{text!r} is none of {', '.join(sorted(_STREAMING))}")
+    return text
+
+
 _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_FILE": ("file", str),
     "VAI_KUBECONFIG": ("kubeconfig", str),
@@ -147,6 +166,7 @@ _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_LIVE_WITHIN": ("live_within_s", parse_duration),
     "VAI_PAGE_SIZE": ("page_size", _count),
     "VAI_COMPRESS": ("compress", _flag),
+    "VAI_STREAMING_LISTS": ("streaming_lists", _streaming),
 }
 
 

@@ -26,11 +26,15 @@ class Sync:
     """A file that follows a server."""
 
     def __init__(
-        self, server: ApiServer, file: Path, limit_s: float, scopes: tuple[str, ...]
+        self, server: ApiServer, file: Path, limit_s: float, scopes: tuple[str, ...], streams: str
     ) -> None:
         self.server = server
         self.store = Store(file, "writer", live_within=limit_s)
-        settings = Settings(kubeconfig=str(server.write_kubeconfig()), live_within_s=limit_s)
+        settings = Settings(
+            kubeconfig=str(server.write_kubeconfig()),
+            live_within_s=limit_s,
+            streaming_lists=streams,
+        )
         wanted = [Scope(name) for name in scopes]
         self.informer = Informer(self.store, connect(settings), wanted, settings)
         self.informer.start()
@@ -63,8 +67,10 @@ class Sync:
 
 
 @contextmanager
-def syncing(server: ApiServer, file: Path, *scopes: str, limit_s: float = 10) -> Iterator[Sync]:
-    sync = Sync(server, file, limit_s, scopes)
+def syncing(
+    server: ApiServer, file: Path, *scopes: str, limit_s: float = 10, streams: str = "auto"
+) -> Iterator[Sync]:
+    sync = Sync(server, file, limit_s, scopes, streams)
     try:
         sync.wait(sync.live, 30)
         yield sync
@@ -162,12 +168,19 @@ def test_a_cluster_restored_from_a_backup_is_listed_again(
         assert sync.same("namespaces")
 
 
-def test_a_server_without_streaming_lists_is_probed_by_lists_of_one(
+def test_a_server_without_streaming_lists_is_read_by_pages_and_probed_by_lists_of_one(
     fresh_apiserver: FreshApiServer, tmp_path: Path
 ) -> None:
     server = fresh_apiserver(extra_flags=("--feature-gates=WatchList=false",))
     server.create_many(objects.namespaces(3))
-    with syncing(server, tmp_path / "c.db", "pods", "namespaces") as sync, writing(server):
+    before, file = server.audit_position(), tmp_path / "c.db"
+    with syncing(server, file, "pods", "namespaces", streams="always") as sync, writing(server):
+        asked = [e for e in server.audit(VAI, since=before) if e["stage"] == "ResponseComplete"]
+        streams = [e for e in asked if "sendInitialEvents" in e["requestURI"]]
+        refused = [e for e in streams if "vai_probe" not in e["requestURI"]]
+        # What one has learnt the other need not ask, unless they began together.
+        assert 1 <= len(refused) <= 2
+        assert {e["responseStatus"]["code"] for e in refused} == {422}
         since = server.audit_position()
         end = time.monotonic() + 15
         while time.monotonic() < end:

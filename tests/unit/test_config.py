@@ -42,6 +42,10 @@ def test_a_wrong_variable_is_named() -> None:
         load_settings({"VAI_PAGE_SIZE": "many"})
     with pytest.raises(InvalidRequestError, match="VAI_COMPRESS"):
         load_settings({"VAI_COMPRESS": "perhaps"})
+    with pytest.raises(InvalidRequestError, match="VAI_STREAMING_LISTS: 'on' is none of always"):
+        load_settings({"VAI_STREAMING_LISTS": "on"})
+    with pytest.raises(InvalidRequestError, match="streaming_lists: 'on' is none of always, auto"):
+        Settings(streaming_lists="on")
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:

@@ -17,9 +17,11 @@ from typing import Any, Final
 
 from vai.errors import InvalidRequestError, OfflineError
 from vai.kube.kubeconfig import Access
+from vai.kube.tls import tls_context
 
-#: client-go transport/token_source.go (NewCachedFileTokenSource): a minute, ten seconds early.
-_TOKEN_FILE_S: Final = 50.0
+#: client-go transport/token_source.go (NewCachedFileTokenSource): a minute, ten seconds early. Of
+#: certificates too, which client-go looks at every five minutes (transport/cert_rotation.go).
+_FILES_S: Final = 50.0
 #: A token that expires while the request is under way is answered 401, which renews it too.
 _EARLY_S: Final = 10.0
 #: Of a failing plugin's last line: enough to see what it wants.
@@ -40,13 +42,15 @@ class Credentials:
         self._configuration = configuration
         self._lock = threading.Lock()
         self._token: str | None = access.user.get("token")
+        #: By the wall clock, which is the plugin's; files by one that does not jump.
         self._good_until = float("-inf")
+        self._read_again_s = float("-inf")
         self._certificate = access.certificate
         self._generation = 0
 
     @property
     def certificate(self) -> tuple[bytes, bytes] | None:
-        """The client's certificate and key; a plugin may bring them."""
+        """The client's certificate and key; a plugin may bring them, and files be renewed."""
         return self._certificate
 
     @property
@@ -94,12 +98,16 @@ class Credentials:
         }
 
     def _renew(self, *, forced: bool) -> None:
-        if not forced and time.time() < self._good_until:
-            return
         user = self._access.user
-        if user.get("tokenFile"):
-            self._read_token_file(str(user["tokenFile"]))
-        elif user.get("exec") and not user.get("token"):
+        if forced or time.monotonic() >= self._read_again_s:
+            self._read_again_s = time.monotonic() + _FILES_S
+            if user.get("tokenFile"):
+                self._read_token_file(str(user["tokenFile"]))
+            if self._access.certificate_files:
+                self._read_certificate(*self._access.certificate_files)
+        if user.get("tokenFile") or (not forced and time.time() < self._good_until):
+            return
+        if user.get("exec") and not user.get("token"):
             self._run_plugin(user["exec"])
         elif self._access.in_cluster and forced:
             # The package reads the file each minute; a 401 means that it was too late.
@@ -119,10 +127,25 @@ class Credentials:
                     f"{self._access.origin}: tokenFile {path}: {error.strerror}"
                 ) from None
             return
-        self._good_until = time.time() + _TOKEN_FILE_S
         if token != self._token:
             self._token = token
             self._generation += 1
+
+    def _read_certificate(self, certificate: str, key: str) -> None:
+        try:
+            found = (Path(certificate).read_bytes(), Path(key).read_bytes())
+        except OSError:
+            # The last one is of use until it expires, and the files may be on their way.
+            return
+        if found == self._certificate:
+            return
+        try:
+            tls_context(self._access, found)
+        except InvalidRequestError:
+            # One of the two is written already, the other one not yet.
+            return
+        self._certificate = found
+        self._generation += 1
 
     def _run_plugin(self, plugin: Any) -> None:
         status = _plugin_status(plugin, self._access)

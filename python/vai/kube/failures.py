@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +17,10 @@ from vai.types import Resource
 
 #: Of a proxy's or a load balancer's HTML page.
 _MOST_TEXT: Final = 300
+_MOST_TITLE: Final = 60
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_MOVED: Final = 300
+_CLIENT_ERROR: Final = 400
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +111,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def refusal(code: int, body: bytes, retry_after: str | None) -> RefusedError:
     """A refused request: the Status that the server sent, or what a proxy said instead."""
-    after_s = float(retry_after) if retry_after and retry_after.strip().isdecimal() else None
+    after_s = _seconds(retry_after)
     try:
         said = msgspec.json.decode(body, type=Refusal)
         if said.code or said.message:
@@ -112,7 +119,35 @@ def refusal(code: int, body: bytes, retry_after: str | None) -> RefusedError:
     except msgspec.MsgspecError:
         pass
     text = " ".join(body[: _MOST_TEXT * 4].decode("utf-8", "replace").split())[:_MOST_TEXT]
+    if _MOVED <= code < _CLIENT_ERROR:
+        text = f"it sends elsewhere, as a login page does: check the server's address ({text})"
     return RefusedError(Refusal(code=code, message=text), after_s)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After: seconds as Kubernetes sends them, or a proxy's date (RFC 9110, 10.2.3)."""
+    text = (retry_after or "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        # The one place where the wall clock is asked: it is the date's own.
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time()) if text else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def no_json(kind: str, body: bytes, problem: str = "") -> RefusedError:
+    """A 200 with something else in it than Kubernetes objects: most often a web page."""
+    text = body.decode("utf-8", "replace")
+    title = _TITLE.search(text)
+    shown = " ".join((title[1] if title else text).split())[:_MOST_TITLE]
+    what = ", ".join(filter(None, (kind, f"{shown!r}" if shown else "empty", problem)))
+    return RefusedError(
+        Refusal(
+            message=f"the answer is no JSON ({what}): a login page or a proxy stands before the "
+            "API server; check the server's address in the kubeconfig, and log in there"
+        )
+    )
 
 
 def unauthorized(origin: str) -> ForbiddenError:

@@ -35,6 +35,7 @@ class Access:
         namespace: the context's default namespace.
         authority: CA certificates in PEM; None for the system's.
         certificate: the client's certificate and key in PEM.
+        certificate_files: where they were read from, if from files: those may be renewed.
         insecure: the server's certificate is not checked.
         user: the rest of the kubeconfig's user, authentication included; never shown.
         cluster: the rest of the kubeconfig's cluster.
@@ -48,6 +49,7 @@ class Access:
     namespace: str = "default"
     authority: bytes | None = None
     certificate: tuple[bytes, bytes] | None = field(default=None, repr=False)
+    certificate_files: tuple[str, str] | None = None
     insecure: bool = False
     user: Mapping[str, Any] = field(default_factory=dict, repr=False)
     cluster: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -125,6 +127,7 @@ def _from_files(paths: list[Path], context: str | None) -> Access:
     cluster_folder = merged.folder("clusters", cluster_name)
     user_folder = merged.folder("users", user_name)
     authority = _material(cluster, "certificate-authority", cluster_folder, origin)
+    files = _files(user, ("client-certificate", "client-key"), user_folder)
     certificate = _material(user, "client-certificate", user_folder, origin)
     key = _material(user, "client-key", user_folder, origin)
     if (certificate is None) != (key is None):
@@ -141,6 +144,7 @@ def _from_files(paths: list[Path], context: str | None) -> Access:
         namespace=chosen.get("namespace") or "default",
         authority=authority,
         certificate=(certificate, key) if certificate is not None and key is not None else None,
+        certificate_files=files,
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
         user=user,
         cluster=cluster,
@@ -153,6 +157,12 @@ def _url(server: str, *, tls: bool) -> str:
     if "://" not in server:
         server = f"{'https' if tls else 'http'}://{server}"
     return server.rstrip("/")
+
+
+def _files(part: dict[str, Any], names: tuple[str, str], folder: str) -> tuple[str, str] | None:
+    """The paths of both, if both are files."""
+    paths = [str(Path(folder, part[n])) for n in names if part.get(n) and not part.get(f"{n}-data")]
+    return (paths[0], paths[1]) if len(paths) == len(names) else None
 
 
 def _material(part: dict[str, Any], name: str, folder: str, origin: str) -> bytes | None:

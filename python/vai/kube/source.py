@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from vai.kube.failures import Rule
+from vai.kube.failures import Rule, no_json
 from vai.kube.transport import JSON, HttpResponse, Transport
 from vai.reflector import Refusal, RefusedError
+from vai.reflector.protocol import drain
 from vai.types import Redaction, Resource
+
+_T = TypeVar("_T")
 
 _TABLE: Final = f"{JSON};as=Table;g=meta.k8s.io;v=v1"
 _PARTIAL: Final = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -20,6 +23,15 @@ _NOBODY: Final = "vai_probe"
 _END: Final = "k8s.io/initial-events-end"
 #: What servers answer to parameters that they know, but do not allow (validation of ListOptions).
 _NOT_ALLOWED: Final = frozenset({400, 422})
+#: What makes a watch a streaming list; resourceVersion is left unset, which is a quorum read.
+_INITIAL_EVENTS: Final = {
+    "watch": "true",
+    "sendInitialEvents": "true",
+    "resourceVersionMatch": "NotOlderThan",
+    "allowWatchBookmarks": "true",
+}
+#: Of a web page, as much as its title needs.
+_PAGE_BYTES: Final = 4096
 #: A probe's answer is one bookmark, or the Status of an error.
 _PROBE_BYTES: Final = 1 << 20
 
@@ -53,6 +65,7 @@ class Source:
         self._redacted = redaction is Redaction.METADATA
         self._table = table or self._redacted
         self._rule = Rule.of(resource, namespace)
+        self._group = resource.group
         scope = f"/namespaces/{namespace}" if namespace is not None else ""
         self._path = f"{resource.path}{scope}/{resource.plural}"
         self._selectors = {
@@ -65,6 +78,11 @@ class Source:
         }
         self._probe_by_list = False
 
+    @property
+    def group(self) -> str:
+        """The resource's API group."""
+        return self._group
+
     def list_page(self, limit: int, continue_token: str = "") -> HttpResponse:
         """One page; resourceVersion is left unset, which is a quorum read."""
         query = {**self._selectors, **self._content()}
@@ -72,12 +90,25 @@ class Source:
             query["limit"] = str(limit)
         if continue_token:
             query["continue"] = continue_token
-        return self._transport.request(
-            self._path,
+        return self._ask(
             query,
             accept=self._accept(_PARTIAL_LIST),
             read_timeout_s=self._transport.settings.list_timeout_s,
-            rule=self._rule,
+            compress=True,
+        )
+
+    def stream_list(self, timeout_s: int) -> HttpResponse:
+        """Everything there is as events, as of a quorum read, then what happens."""
+        query = {
+            **self._selectors,
+            **self._content(),
+            **_INITIAL_EVENTS,
+            "timeoutSeconds": str(timeout_s),
+        }
+        return self._ask(
+            query,
+            accept=self._accept(_PARTIAL),
+            read_timeout_s=self._transport.settings.list_timeout_s,
             compress=True,
         )
 
@@ -91,12 +122,10 @@ class Source:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_s),
         }
-        return self._transport.request(
-            self._path,
+        return self._ask(
             query,
             accept=self._accept(_PARTIAL),
             read_timeout_s=timeout_s + self._transport.settings.watch_margin_s,
-            rule=self._rule,
         )
 
     def probe(self) -> str:
@@ -119,19 +148,12 @@ class Source:
 
     def _probe_by_watch(self) -> str | None:
         query = {
-            "watch": "true",
-            "sendInitialEvents": "true",
-            "resourceVersionMatch": "NotOlderThan",
-            "allowWatchBookmarks": "true",
+            **_INITIAL_EVENTS,
             "fieldSelector": f"metadata.name={_NOBODY}",
             "timeoutSeconds": "1",
         }
-        response = self._transport.request(
-            self._path,
-            query,
-            accept=_PARTIAL,
-            read_timeout_s=self._transport.settings.link_timeout_s,
-            rule=self._rule,
+        response = self._ask(
+            query, accept=_PARTIAL, read_timeout_s=self._transport.settings.link_timeout_s
         )
         try:
             newest = _initial_events_end(response)
@@ -142,15 +164,38 @@ class Source:
         return newest
 
     def _newest_by_list(self) -> str:
-        with self._transport.request(
-            self._path,
+        with self._ask(
             {"limit": "1"},
             accept=_PARTIAL_LIST,
             read_timeout_s=self._transport.settings.answer_timeout_s,
-            rule=self._rule,
         ) as response:
-            body = b"".join(response.chunks())
-        return msgspec.json.decode(body, type=_Object).metadata.resource_version
+            body = drain(response.chunks(), _PROBE_BYTES)
+        newest = _decoded(body, _Object).metadata.resource_version
+        if not newest:
+            raise RefusedError(Refusal(message="a list of one object has no resourceVersion"))
+        return newest
+
+    def _ask(
+        self,
+        query: dict[str, str],
+        *,
+        accept: str,
+        read_timeout_s: float,
+        compress: bool = False,
+    ) -> HttpResponse:
+        response = self._transport.request(
+            self._path,
+            query,
+            accept=accept,
+            read_timeout_s=read_timeout_s,
+            rule=self._rule,
+            compress=compress,
+        )
+        kind = response.content_type.partition(";")[0].strip().lower()
+        if not kind or kind.endswith("json") or kind == "text/plain":
+            return response
+        with response:
+            raise no_json(kind, drain(response.chunks(), _PAGE_BYTES))
 
     def _accept(self, metadata_only: str) -> str:
         if self._redacted:
@@ -178,6 +223,13 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
+def _decoded(body: bytes | msgspec.Raw, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise no_json("", bytes(body)[:_PAGE_BYTES], str(error)) from None
+
+
 def _initial_events_end(response: HttpResponse) -> str | None:
     """The resourceVersion of the bookmark that ends the initial events; None if none came."""
     buffered = b""
@@ -187,11 +239,11 @@ def _initial_events_end(response: HttpResponse) -> str | None:
         for line in lines:
             if not line.strip():
                 continue
-            event = msgspec.json.decode(line, type=_Event)
+            event = _decoded(line, _Event)
             if event.type == "ERROR":
-                raise RefusedError(msgspec.json.decode(event.object, type=Refusal))
+                raise RefusedError(_decoded(event.object, Refusal))
             if event.type == "BOOKMARK":
-                found = msgspec.json.decode(event.object, type=_Object).metadata
+                found = _decoded(event.object, _Object).metadata
                 if _END in found.annotations:
                     return found.resource_version
         if len(buffered) > _PROBE_BYTES:

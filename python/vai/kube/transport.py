@@ -84,6 +84,10 @@ class HttpResponse:
                 yield chunk
         self._finish(keep=False)
 
+    def limit(self, timeout_s: float) -> None:
+        """Wait no longer than this for more bytes."""
+        self._exchange.limit(timeout_s)
+
     def close(self) -> None:
         """Give it up; wakes a reader in another thread."""
         if self._raw is None:

@@ -24,6 +24,10 @@ _MOST_PROOFS: Final = 4
 #: Streams of many scopes that were opened together must not end together: client-go takes up to
 #: as much again (reflector.go, minWatchTimeout), but then a proof would miss its limit.
 _WATCH_JITTER: Final = 0.1
+#: As `Backoff`: two minutes after a list, another one is no loop.
+_CALM_S: Final = 120.0
+#: A stream may be cut by chance once; twice in a row, smaller pieces have a better chance.
+_MOST_CUTS: Final = 2
 
 
 class Link:
@@ -32,6 +36,22 @@ class Link:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._heard = 0
+        self._paged: dict[str, str] = {}
+
+    def takes_pages(self, group: str) -> bool:
+        """Whether streaming lists of that API group are known not to work."""
+        with self._changed:
+            return group in self._paged
+
+    def take_pages(self, group: str, reason: str) -> bool:
+        """Streaming lists of that group don't work; whether that is news.
+
+        It counts until the server was away: it may be another release then.
+        """
+        with self._changed:
+            news = group not in self._paged
+            self._paged.setdefault(group, reason)
+            return news
 
     @property
     def heard(self) -> int:
@@ -43,6 +63,7 @@ class Link:
         """A request was answered after the server had not been heard: wake those who wait."""
         with self._changed:
             self._heard += 1
+            self._paged.clear()
             self._changed.notify_all()
 
     def wake(self) -> None:
@@ -118,9 +139,14 @@ class Io:
     proven_at: float = 0.0
     listed_at: float | None = None
     objects: int = 0
+    cut_streams: int = 0
+    short_watches: int = 0
     failures: Backoff = field(init=False)
     silences: Backoff = field(init=False)
     denials: Backoff = field(init=False)
+    #: Not reset by a proof, as the others are: each list is one.
+    relists: Backoff = field(init=False)
+    _relisted_at: float | None = None
     _listing: bool = False
     _beat_s: float = field(init=False)
     _heard: int = 0
@@ -132,6 +158,7 @@ class Io:
         self.failures = self._backoff(known.backoff_cap_s)
         self.silences = self._backoff(known.offline_cap_s)
         self.denials = self._backoff(known.forbidden_cap_s)
+        self.relists = self._backoff(known.backoff_cap_s)
         self.proven_at = self.clock()
         self._beat_s = known.live_within_s / 3
 
@@ -227,6 +254,16 @@ class Io:
         longest = self.settings.long_watch_s
         return max(1, round(longest * (1 - _WATCH_JITTER * self.draw())))
 
+    def relist_wait_s(self) -> float:
+        """How long to wait before listing again for something that should not happen often.
+
+        Not at all, unless it did a moment ago: what makes a server answer each watch with a 410
+        must not make it send everything each time.
+        """
+        now, before = self.clock(), self._relisted_at
+        self._relisted_at = now
+        return self.relists.next_s() if before is not None and now - before < _CALM_S else 0.0
+
     def wait(self, seconds: float, *, offline: bool) -> None:
         """Sleep; less if stopped, or if another reflector hears the server again.
 
@@ -244,6 +281,14 @@ class Io:
                 self._woken = since is not None
                 break
         self._heard = self.link.heard
+
+    # --- streaming lists
+
+    def streams(self) -> bool:
+        """Whether the next list is to be asked for as a stream."""
+        if self.settings.streaming_lists == "never" or self.cut_streams >= _MOST_CUTS:
+            return False
+        return not self.link.takes_pages(self.source.group)
 
     # --- first lists, a few at a time
 

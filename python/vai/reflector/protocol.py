@@ -27,6 +27,9 @@ class Response(Protocol):
             OfflineError: the connection broke or stayed silent for too long.
         """
 
+    def limit(self, timeout_s: float) -> None:
+        """Wait no longer than this for more bytes: then the chunks raise OfflineError."""
+
     def close(self) -> None:
         """Give it up. From any thread: a blocked reader wakes and its chunks end."""
 
@@ -41,14 +44,25 @@ class Response(Protocol):
 
 
 class ListerWatcher(Protocol):
-    """The three requests that a reflector makes, for one scope.
+    """The requests that a reflector makes, for one scope.
 
     All of them raise OfflineError (the server is not heard), ForbiddenError (after credentials
     were refreshed once; it names the missing rule) or RefusedError (any other refusal).
     """
 
+    @property
+    def group(self) -> str:
+        """The API group: what one server of it can't do, none of it can."""
+
     def list_page(self, limit: int, continue_token: str = "") -> Response:
         """One page, resourceVersion unset (a quorum read). `limit` 0 asks for everything."""
+
+    def stream_list(self, timeout_s: int) -> Response:
+        """A watch that begins with all there is, as of a quorum read, and says where that ends.
+
+        KEP-3157: a bookmark annotated `k8s.io/initial-events-end` does. A server that does not
+        know it refuses (400, 422), or leaves the bookmark out.
+        """
 
     def watch(self, resource_version: str, timeout_s: int) -> Response:
         """The events after that resourceVersion, with bookmarks, for at most that long."""
@@ -57,12 +71,38 @@ class ListerWatcher(Protocol):
         """The newest resourceVersion, without objects: a quorum read too."""
 
 
+class Cause(msgspec.Struct, frozen=True):
+    """One of a Status' `details.causes`."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Details(msgspec.Struct, frozen=True):
+    """Of a Status."""
+
+    causes: list[Cause] | None = None
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """What a Kubernetes Status says of a refused request."""
 
     code: int = 0
     reason: str = ""
     message: str = ""
+    details: Details | None = None
+
+    def is_too_large(self) -> bool:
+        """Whether the server has not got yet to a resourceVersion that it was asked for.
+
+        As client-go tells it (reflector.go, isTooLargeResourceVersionError): by the cause, which
+        servers before 1.17 and up to 1.18.5 gave only as a message.
+        """
+        causes = (self.details.causes if self.details is not None else None) or []
+        texts = [self.message, *(cause.message for cause in causes)]
+        return any(cause.reason == "ResourceVersionTooLarge" for cause in causes) or any(
+            "too large resource version" in text.lower() for text in texts
+        )
 
     def __str__(self) -> str:
         words = [str(self.code)] if self.code else []

@@ -48,7 +48,7 @@ class Reflector:
         return not self._thread.is_alive()
 
     def relist(self, reason: str) -> None:
-        """Have the scope listed again, whatever its checkpoint says."""
+        """Have the scope listed again, whatever its checkpoint says: the list has the last word."""
         self._relists.append(reason)
         self._interrupt()
 
@@ -78,7 +78,7 @@ class Reflector:
         try:
             if reason is not None and not isinstance(phase, Start):
                 release(phase)
-                phase = Relist(reason)
+                phase = Relist(reason, restored=True)
             return step(phase, self._io)
         except ClosedError:
             raise

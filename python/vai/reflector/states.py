@@ -1,13 +1,15 @@
 """The states of the watch loop, as values.
 
 ```
+                ┌──▶ Initial ──┐     ┌─────────────────┐ a stream that was listed goes on
 Start ──▶ Relist ──▶ Page ──▶ Publish ──▶ Open ──▶ Stream ─┐
   │          ▲        ▲ │        │          ▲  ▲      │     │
   │          └────────┴─┴────────┘          │  └──────┘     │ ended, broken
   └──────────────────────────────▶ Probe ───┘◀──────────────┘
 ```
 From any of them a failure leads to Wait, which remembers where to go on. 410, a malformed frame
-and a resourceVersion that went back lead to Relist, 404 to Missing.
+and a resourceVersion that went back lead to Relist, 404 to Missing. A streaming list that does not
+come to its end leads back to Relist, which then takes pages.
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ class Relist:
     confirming: bool = False
     #: Nothing is amiss: the list proves what stands, where the server sends no bookmarks.
     proves: bool = False
+    #: By pages, though the server may stream.
+    paged: bool = False
+    #: Whatever resourceVersion it has counts, also one that is lower than what was seen.
+    restored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,29 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Initial:
+    """A streaming list is open: its objects are staged until the bookmark that ends them."""
+
+    why: Relist
+    listing: Listing
+    asked_s: float
+    response: Response
+    chunks: Iterator[bytes]
+    opened_s: float
+    #: When something came last.
+    heard_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
-    """Every page is staged; what they would change is judged before it counts."""
+    """Everything is staged; what it would change is judged before it counts."""
 
     why: Relist
     listing: Listing
     asked_s: float
     resource_version: str
+    #: The streaming list that goes on as the watch; None behind pages.
+    stream: Initial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +100,8 @@ class Probe:
     position: str
     #: Proofs that no stream has reached yet.
     proofs: tuple[Proof, ...] = ()
+    #: It was asked a moment ago, and the server seemed to be behind.
+    lower: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +126,9 @@ class Stream:
     watching: Watching
     opened_s: float
     events: int = 0
+    #: When it is ended from here: of a streaming list the server does not know how long its watch
+    #: is to be. None leaves that to the server.
+    until_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +155,11 @@ class Stopped:
 
 
 Phase: TypeAlias = (
-    Start | Relist | Page | Publish | Probe | Open | Stream | Missing | Wait | Stopped
+    Start | Relist | Page | Initial | Publish | Probe | Open | Stream | Missing | Wait | Stopped
 )
 
 __all__ = [
+    "Initial",
     "Missing",
     "Open",
     "Page",

@@ -7,6 +7,7 @@ use vai_core::{Error, Result, store};
 
 use crate::bytes::Chunk;
 use crate::error::IntoPyResult;
+use crate::watching::{WatchProgress, Watching};
 
 #[pyclass(frozen, get_all, module = "vai._core")]
 pub(crate) struct ListPage {
@@ -74,6 +75,17 @@ impl Listing {
         self.with(py, |listing| Ok(listing.end_page()?.into()))
     }
 
+    #[pyo3(signature = (gzip=false))]
+    fn begin_stream(&self, py: Python<'_>, gzip: bool) -> PyResult<()> {
+        self.with(py, |listing| listing.begin_stream(gzip))
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+    fn push_events(&self, py: Python<'_>, chunk: Chunk<'_>) -> PyResult<WatchProgress> {
+        let bytes = chunk.as_slice();
+        self.with(py, |listing| Ok(listing.push_events(bytes)?.into()))
+    }
+
     fn plan(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
         self.with(py, |listing| {
             let plan = listing.plan()?;
@@ -86,6 +98,10 @@ impl Listing {
             let done = listing.publish(resource_version)?;
             Ok((done.adds, done.updates, done.deletes))
         })
+    }
+
+    fn publish_stream(&self, py: Python<'_>) -> PyResult<Watching> {
+        self.end(py, |listing| Ok(listing.publish_stream()?.1.into()))
     }
 
     fn abort(&self, py: Python<'_>) -> PyResult<()> {

@@ -11,6 +11,12 @@ use crate::error::IntoPyResult;
 #[pyclass(frozen, module = "vai._core")]
 pub(crate) struct WatchProgress(store::Progress);
 
+impl From<store::Progress> for WatchProgress {
+    fn from(progress: store::Progress) -> Self {
+        Self(progress)
+    }
+}
+
 #[pymethods]
 impl WatchProgress {
     #[getter]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.kube.test_transport import make_certificate
 from vai.errors import OfflineError
 from vai.kube.credentials import Credentials
 from vai.kube.kubeconfig import Access
@@ -77,8 +78,10 @@ def test_a_token_file_is_read_again_after_a_while_and_after_a_401(
     assert found.renew(found.generation)
     assert found.headers() == [("Authorization", "Bearer two")]
     file.write_text("three\n")
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 51)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 51)
+    # However the wall clock was set meanwhile.
+    monkeypatch.setattr(time, "time", lambda: 0.0)
     assert found.headers() == [("Authorization", "Bearer three")]
 
 
@@ -123,6 +126,37 @@ def test_a_plugin_may_bring_a_certificate(tmp_path: Path) -> None:
     found = made(exec=plugin(tmp_path, says(clientCertificateData="C", clientKeyData="K")))
     assert found.headers() == []
     assert found.certificate == (b"C", b"K")
+
+
+def test_certificates_in_files_are_read_again_once_both_are_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    old, new = make_certificate(tmp_path / "a"), make_certificate(tmp_path / "b")
+    files = tmp_path / "client.crt", tmp_path / "client.key"
+    for file, content in zip(files, old, strict=True):
+        file.write_bytes(content)
+    found = Credentials(
+        Access(
+            origin="kubeconfig kc",
+            context="c",
+            server="https://x",
+            certificate=old,
+            certificate_files=(str(files[0]), str(files[1])),
+        ),
+        NoSettings(),
+    )
+    found.headers()
+    assert (found.certificate, found.generation) == (old, 0)
+    files[0].write_bytes(new[0])
+    assert not found.renew(found.generation)
+    assert found.certificate == old
+    files[1].write_bytes(new[1])
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 51)
+    found.headers()
+    assert (found.certificate, found.generation) == (new, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 from vai.config import Settings
 from vai.errors import VaiError
-from vai.reflector import Hooks, Io
+from vai.reflector import Hooks, Io, Link
 from vai.store import Store
 from vai.types import Redaction, ScopeStatus, State
 
@@ -39,6 +39,12 @@ def bookmark(version: int) -> bytes:
     return event("BOOKMARK", {"metadata": {"resourceVersion": str(version)}})
 
 
+def initial_end(version: int) -> bytes:
+    """The bookmark that ends a streaming list."""
+    notes = {"k8s.io/initial-events-end": "true"}
+    return event("BOOKMARK", {"metadata": {"resourceVersion": str(version), "annotations": notes}})
+
+
 def error(code: int, message: str = "said no") -> bytes:
     return event("ERROR", {"code": code, "reason": "Expired", "message": message})
 
@@ -52,6 +58,10 @@ class FakeResponse:
     def __init__(self, chunks: Iterable[Any]) -> None:
         self._rest = iter(chunks)
         self.closed = False
+        self.limits: list[float] = []
+
+    def limit(self, timeout_s: float) -> None:
+        self.limits.append(timeout_s)
 
     def chunks(self) -> Iterator[bytes]:
         for chunk in self._rest:
@@ -77,8 +87,11 @@ class FakeResponse:
 class FakeServer:
     """A ListerWatcher that gives the prepared answers in their order."""
 
+    group = ""
+
     def __init__(self) -> None:
         self.lists: list[Any] = []
+        self.streams: list[Any] = []
         self.watches: list[Any] = []
         self.probes: list[Any] = []
         self.asked: list[tuple[Any, ...]] = []
@@ -86,6 +99,11 @@ class FakeServer:
     def list_page(self, limit: int, continue_token: str = "") -> FakeResponse:
         self.asked.append(("list", limit, continue_token))
         return FakeResponse(self._next(self.lists))
+
+    def stream_list(self, timeout_s: int) -> FakeResponse:
+        assert timeout_s
+        self.asked.append(("stream",))
+        return FakeResponse(self._next(self.streams))
 
     def watch(self, resource_version: str, timeout_s: int) -> FakeResponse:
         self.asked.append(("watch", resource_version, timeout_s))
@@ -118,6 +136,7 @@ class _Progress:
     events: int = 0
     bookmarks: int = 0
     resource_version: str = ""
+    initial_events_end: bool = False
     status: bytes | None = None
     malformed: str | None = None
 
@@ -128,6 +147,8 @@ class FakeListing:
     rows: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     done: str = ""
+    rest: bytes = b""
+    end: str = ""
 
     def begin_page(self, gzip: bool = False) -> None:  # noqa: FBT002
         assert not gzip
@@ -147,6 +168,41 @@ class FakeListing:
             self.rows[one["metadata"]["name"]] = one["metadata"]["resourceVersion"]
         meta = found["metadata"]
         return _Page(meta["resourceVersion"], meta.get("continue", ""), len(found["items"]))
+
+    def begin_stream(self, gzip: bool = False) -> None:  # noqa: FBT002
+        assert not gzip
+
+    def push_events(self, chunk: bytes) -> _Progress:
+        self.rest += chunk
+        progress = _Progress()
+        while b"\n" in self.rest and not progress.initial_events_end:
+            line, self.rest = self.rest.split(b"\n", 1)
+            self._take(line, progress)
+        return progress
+
+    def _take(self, line: bytes, progress: _Progress) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            progress.malformed = "not JSON"
+            return
+        what = found["object"]
+        if found["type"] == "ERROR":
+            progress.status = json.dumps(what).encode()
+        elif found["type"] == "BOOKMARK":
+            notes = what["metadata"].get("annotations", {})
+            if notes.get("k8s.io/initial-events-end") == "true":
+                progress.initial_events_end = True
+                self.end = progress.resource_version = what["metadata"]["resourceVersion"]
+        elif found["type"] == "DELETED":
+            self.rows.pop(what["metadata"]["name"], None)
+        else:
+            self.rows[what["metadata"]["name"]] = what["metadata"]["resourceVersion"]
+
+    def publish_stream(self) -> FakeWatching:
+        assert self.end
+        self.publish(self.end)
+        return FakeWatching(self.store, self.rest)
 
     def plan(self) -> tuple[int, int, int]:
         old = self.store.rows
@@ -306,10 +362,28 @@ def compare(a: str, b: str) -> int | None:
     return (int(a) > int(b)) - (int(a) < int(b))
 
 
-class World:
-    """A machine's surroundings: time passes only in waits, and one second at each request."""
+class FakeLink(Link):
+    """Waits take no time of the test's, and all that was asked for of the world's."""
 
-    def __init__(self, position: str | None = None, rows: dict[str, str] | None = None) -> None:
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def wait(self, seconds: float, ended: Callable[[], bool], since: int | None = None) -> bool:
+        self._world.now_s += seconds
+        return ended() or (since is not None and since != self.heard)
+
+
+class World:
+    """A machine's surroundings: time passes only in waits and where a chunk says so."""
+
+    def __init__(
+        self,
+        position: str | None = None,
+        rows: dict[str, str] | None = None,
+        *,
+        streams: bool = False,
+    ) -> None:
         self.server = FakeServer()
         self.store = FakeStore(position, rows)
         self.hooks = FakeHooks()
@@ -319,10 +393,11 @@ class World:
             source=cast("Any", self.server),
             store=cast("Store", self.store),
             scope=SCOPE,
-            settings=Settings(),
+            settings=Settings(streaming_lists="always" if streams else "never"),
             compare=compare,
             boottime_s=lambda: float(next(boot)),
             hooks=self.hooks,
+            link=FakeLink(self),
             clock=lambda: self.now_s,
             draw=lambda: 0.0,
             complete=position is not None,

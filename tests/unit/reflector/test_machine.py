@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
 import pytest
 
 from tests.unit.reflector.fakes import World, bookmark, error, event, item, page
+from tests.unit.reflector.steps import ROWS, go, refused, stream
 from vai.errors import ForbiddenError, OfflineError
-from vai.reflector import Refusal, RefusedError
 from vai.reflector.machine import release, step
 from vai.reflector.states import (
     Missing,
@@ -24,22 +22,6 @@ from vai.reflector.states import (
     Wait,
 )
 from vai.types import State
-
-_P = TypeVar("_P", bound=Phase)
-
-
-def go(world: World, phase: Phase, kind: type[_P], most: int = 10) -> _P:
-    """Steps until a phase of that kind; at least one."""
-    for _ in range(most):
-        phase = step(phase, world.io)
-        if isinstance(phase, kind):
-            return phase
-    raise AssertionError(f"after {most} steps: {phase}")
-
-
-def refused(code: int, retry_after_s: float | None = None) -> RefusedError:
-    return RefusedError(Refusal(code=code, message="said no"), retry_after_s)
-
 
 # --- start
 
@@ -110,7 +92,9 @@ def test_a_malformed_page_is_reported_and_tried_again() -> None:
     world.server.lists = [b"<html>"]
     waiting = go(world, Start(), Wait)
     assert isinstance(waiting.then, Relist)
-    assert world.store.last() == (State.LISTING, "malformed page: not JSON")
+    state, reason = world.store.last()
+    assert (state, reason.split(";")[0]) == (State.LISTING, "malformed list: not JSON")
+    assert "look at its APIService" in reason
 
 
 def test_a_status_under_a_200_counts_as_the_refusal_that_it_is() -> None:
@@ -126,9 +110,6 @@ def test_a_list_without_a_resource_version_is_not_published() -> None:
     world.server.lists = [b'{"metadata":{"resourceVersion":""},"items":[]}']
     assert isinstance(go(world, Start(), Wait).then, Relist)
     assert world.store.listings[0].done == "aborted"
-
-
-ROWS = {"a": "1", "b": "2", "c": "3", "d": "4"}
 
 
 def relist(world: World) -> Phase:
@@ -206,21 +187,6 @@ def test_a_server_that_is_ahead_leaves_a_proof_to_be_reached_by_a_quick_watch() 
     assert world.store.last() == (State.CATCHING_UP, "")
 
 
-def test_a_server_that_went_back_was_restored_and_voids_the_checkpoint() -> None:
-    world = World("50")
-    world.server.probes = ["9", "9"]
-    phase = go(world, Start(), Relist)
-    assert world.hooks.back == ["the server went back from resourceVersion 50 to 9"]
-    assert phase.reason == world.hooks.back[0]
-
-
-def test_a_server_that_seems_to_go_back_is_asked_twice() -> None:
-    world = World("50")
-    world.server.probes = ["9", "51"]
-    go(world, Start(), Open)
-    assert world.hooks.back == []
-
-
 def test_versions_that_can_not_be_compared_say_nothing_about_going_back() -> None:
     world = World("50")
     world.server.probes = ["9f"]
@@ -237,11 +203,6 @@ def test_nobody_is_told_live_before_the_rows_are_committed() -> None:
 
 
 # --- watch
-
-
-def stream(world: World, chunks: list[Any], phase: Open | None = None) -> Stream:
-    world.server.watches.append(chunks)
-    return go(world, phase or Open("50"), Stream, most=1)
 
 
 def test_quick_watches_are_short_and_the_others_as_long_as_the_limit_allows() -> None:
@@ -308,17 +269,30 @@ def test_another_error_event_is_waited_out_and_resumed() -> None:
     assert world.store.last()[0] is State.STALE
 
 
-def test_a_position_that_the_server_can_not_go_past_leads_to_a_list() -> None:
+def test_an_error_event_without_a_status_is_told_and_waited_out() -> None:
     world = World("50")
-    waiting = go(world, stream(world, [error(500)]), Wait)
+    waiting = go(world, stream(world, [event("ERROR", {"code": "none"})]), Wait)
     assert waiting.then == Probe("50")
-    assert isinstance(step(stream(world, [error(500)]), world.io), Relist)
+    assert "no Status" in world.store.last()[1]
 
 
-def test_a_busy_server_that_ends_watches_never_leads_to_a_list() -> None:
+def test_watches_that_end_at_once_are_told_from_the_second_on() -> None:
     world = World("50")
-    for _ in range(5):
-        assert go(world, stream(world, [error(429)]), Wait).then == Probe("50")
+    go(world, stream(world, []), Wait)
+    assert world.store.states() == []
+    go(world, stream(world, []), Wait)
+    assert world.store.last()[0] is State.STALE
+    assert "end at once" in world.store.last()[1]
+
+
+def test_a_page_that_ignores_its_limit_is_a_whole_list() -> None:
+    """As kube-apiserver answers from its watch cache."""
+    world = World()
+    many = [item(f"p{n}", n) for n in range(1, 1201)]
+    world.server.lists = [page(many, 2000)]
+    assert go(world, Start(), Open) == Open("2000")
+    assert world.server.asked == [("list", 500, "")]
+    assert len(world.store.rows) == 1200
 
 
 def test_a_malformed_frame_leads_to_a_list_and_keeps_what_came_before() -> None:
@@ -327,7 +301,8 @@ def test_a_malformed_frame_leads_to_a_list_and_keeps_what_came_before() -> None:
     waiting = go(world, response, Wait)
     assert isinstance(waiting.then, Relist)
     assert world.store.rows == {"b": "51"}
-    assert world.store.last() == (State.STALE, "malformed watch frame: not JSON")
+    state, reason = world.store.last()
+    assert (state, reason.split(";")[0]) == (State.STALE, "malformed watch frame: not JSON")
 
 
 def test_a_frame_that_was_cut_off_is_resumed_without_a_list() -> None:

@@ -21,6 +21,7 @@ pub(crate) struct Fault {
 pub(crate) struct Builder {
     fields: Arc<FieldSet>,
     redact: Redaction,
+    expected: String,
     /// `"kind":…,` and `"apiVersion":…,`
     kind: Vec<u8>,
     api_version: Vec<u8>,
@@ -41,6 +42,7 @@ impl Builder {
         Self {
             fields: Arc::clone(&options.fields),
             redact: options.redact,
+            expected: options.kind.clone(),
             kind: member("kind", &options.kind),
             api_version: member("apiVersion", &options.api_version),
         }
@@ -92,6 +94,11 @@ impl Builder {
         if let Some(problem) = scan.problem {
             return Err(fault(problem));
         }
+        if let Some(kind) = scan.kind.as_deref().filter(|kind| !self.is_expected(kind)) {
+            // No value: it is cut to the length that a kind has at most (a DNS label).
+            let problem = format!("the object is a {kind:.63}, expected a {}", self.expected);
+            return Err(fault(problem));
+        }
         let lacks = |what: &str| fault(format!("the object has no {what}"));
         let body = self.body(&bytes[scan.span.clone()], &scan);
         Ok(Item {
@@ -109,6 +116,11 @@ impl Builder {
             body,
             cells: cells.map(|cells| bytes[cells].to_vec()),
         })
+    }
+
+    /// Whether an object may say that it is of this kind. (Most items of a list say nothing.)
+    fn is_expected(&self, kind: &str) -> bool {
+        kind == self.expected || kind == "PartialObjectMetadata" || self.expected.is_empty()
     }
 
     /// The object's bytes as they are kept.

@@ -18,12 +18,29 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Response bytes that wait to be taken apart; half of the feed's share of the memory.
 const QUEUED_BYTES: usize = 4 * 1024 * 1024;
 
-/// Where prepared rows go, and how many bytes they take.
-pub(super) type Deliver = Box<dyn FnMut(Arc<[Prepared]>, usize) -> Result<()> + Send>;
+/// Where what was taken apart goes, and how many bytes it takes.
+pub(super) type Deliver = Box<dyn FnMut(Taken, usize) -> Result<()> + Send>;
+
+/// What of a list is ready for the writer.
+pub(super) enum Taken {
+    Rows(Arc<[Prepared]>),
+    /// Of a streaming list: deleted while the stream was on its way.
+    Gone(Box<Prepared>),
+}
 
 enum Step {
-    Begin { gzip: bool },
+    Begin {
+        gzip: bool,
+    },
     Chunk(Vec<u8>),
+    /// A streaming list begins, which is taken apart by who reads it, by the fields of an edition.
+    Stream {
+        edition: i64,
+    },
+    Item {
+        item: Box<Item>,
+        gone: bool,
+    },
     End,
     Settle,
 }
@@ -104,18 +121,34 @@ impl Intake {
 
     /// Queues response bytes; waits while too many are queued.
     pub(super) fn push(&self, chunk: &[u8]) -> Result<()> {
+        self.make_room(chunk.len())?;
+        self.send(Step::Chunk(chunk.to_vec()))
+    }
+
+    /// Queues an object of a streaming list, or the last state of one that was deleted meanwhile;
+    /// waits while too many are queued.
+    pub(super) fn item(&self, item: Item, gone: bool) -> Result<()> {
+        self.make_room(item.body.len())?;
+        self.send(Step::Item { item: Box::new(item), gone })
+    }
+
+    fn make_room(&self, bytes: usize) -> Result<()> {
         self.desk.wait(|progress| {
             if progress.begun == 0 {
                 return Some(Err(Error::Invalid("no page was begun".into())));
             }
-            let fits =
-                progress.queued_bytes == 0 || progress.queued_bytes + chunk.len() <= QUEUED_BYTES;
+            let fits = progress.queued_bytes == 0 || progress.queued_bytes + bytes <= QUEUED_BYTES;
             fits.then(|| {
-                progress.queued_bytes += chunk.len();
+                progress.queued_bytes += bytes;
                 Ok(())
             })
-        })??;
-        self.send(Step::Chunk(chunk.to_vec()))
+        })?
+    }
+
+    /// A streaming list begins: its objects come by `item`, with the fields of that edition.
+    pub(super) fn begin_stream(&self, edition: i64) -> Result<()> {
+        self.desk.update(|progress| progress.begun += 1);
+        self.send(Step::Stream { edition })
     }
 
     /// The response has ended. Returns as soon as the page's head is known; what may still be wrong
@@ -211,6 +244,20 @@ impl Worker {
                 Ok(())
             }
             Step::Chunk(bytes) => self.chunk(&bytes, desk),
+            Step::Stream { edition } => {
+                self.edition = edition;
+                Ok(())
+            }
+            Step::Item { item, gone } => {
+                let bytes = item.body.len();
+                if gone {
+                    self.gone(*item)?
+                } else {
+                    self.item(*item)?
+                }
+                desk.update(|progress| progress.queued_bytes -= bytes);
+                Ok(())
+            }
             Step::End => self.end_page(desk),
             Step::Settle => {
                 self.train()?;
@@ -259,6 +306,15 @@ impl Worker {
         }
     }
 
+    /// Behind all that came before it.
+    fn gone(&mut self, item: Item) -> Result<()> {
+        self.train()?;
+        self.send()?;
+        let row = prepare(item, self.edition, &mut self.batch.encoder)?;
+        let bytes = row.memory_bytes();
+        (self.deliver)(Taken::Gone(Box::new(row)), bytes)
+    }
+
     fn prepare(&mut self, item: Item) -> Result<()> {
         let row = prepare(item, self.edition, &mut self.batch.encoder)?;
         self.batch.bytes += row.memory_bytes();
@@ -288,6 +344,6 @@ impl Worker {
         let rows: Arc<[Prepared]> = self.batch.rows.drain(..).collect();
         self.delivered.retain(|rows| Arc::strong_count(rows) > 1);
         self.delivered.push(Arc::clone(&rows));
-        (self.deliver)(rows, std::mem::take(&mut self.batch.bytes))
+        (self.deliver)(Taken::Rows(rows), std::mem::take(&mut self.batch.bytes))
     }
 }

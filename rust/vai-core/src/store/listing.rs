@@ -3,7 +3,8 @@
 //! A scope's first list goes into the file as it comes, visible and marked as `listing`. Any later
 //! list is staged: objects that stand already (same uid and resourceVersion) are only noted,
 //! changed ones wait in `stage`, invisible; `publish` writes the difference, the deletes and the
-//! checkpoint in one transaction, while readers keep the last good state.
+//! checkpoint in one transaction, while readers keep the last good state. A streaming list
+//! (`streaming.rs`) fills it in the same way, and goes on as a watch.
 
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ use roaring::RoaringBitmap;
 use rusqlite::params;
 
 use super::apply::{Origin, Writer};
-use super::intake::{Deliver, Intake};
+use super::intake::{Deliver, Intake, Taken};
 use super::prepare::Prepared;
+use super::streaming::Streaming;
+use super::watching::{Progress, Watching};
 use super::writer::Job;
 use super::{Inner, scopes};
 use crate::error::{Error, Result};
@@ -58,6 +61,7 @@ pub struct Listing {
     first: bool,
     intake: Intake,
     pages: Mutex<Pages>,
+    stream: Mutex<Option<Streaming>>,
     session: Arc<Mutex<Session>>,
 }
 
@@ -84,7 +88,8 @@ impl Listing {
         let session = Arc::default();
         let deliver = deliver(Arc::clone(&inner), scope, number, first, Arc::clone(&session));
         let intake = Intake::spawn(Arc::clone(&inner), resource, options, sensitive, deliver)?;
-        Ok(Self { inner, scope, number, first, intake, pages: Mutex::new(Pages::More), session })
+        let (pages, stream) = (Mutex::new(Pages::More), Mutex::default());
+        Ok(Self { inner, scope, number, first, intake, pages, stream, session })
     }
 
     /// A response follows; `gzip` says how it is encoded.
@@ -110,6 +115,31 @@ impl Listing {
             *self.pages.lock() = Pages::Complete;
         }
         Ok(head)
+    }
+
+    /// The list comes as a stream of events; `gzip` says how it is encoded.
+    pub fn begin_stream(&self, gzip: bool) -> Result<()> {
+        self.check()?;
+        let stream = Streaming::new(&self.inner, self.scope, gzip)?;
+        self.intake.begin_stream(stream.edition)?;
+        *self.stream.lock() = Some(stream);
+        Ok(())
+    }
+
+    /// Takes bytes of the stream. Behind the bookmark that ends the initial events nothing more
+    /// should be pushed: they are the watch's (`publish_stream`).
+    ///
+    /// # Errors
+    /// Also that of any object pushed so far, as with `push`.
+    pub fn push_events(&self, chunk: &[u8]) -> Result<Progress> {
+        self.check()?;
+        let mut stream = self.stream.lock();
+        let stream = stream.as_mut().ok_or_else(no_stream)?;
+        let progress = stream.take(chunk, &self.inner, &self.intake)?;
+        if progress.initial_events_end {
+            *self.pages.lock() = Pages::Complete;
+        }
+        Ok(progress)
     }
 
     /// What publishing would do; waits until all pages are staged.
@@ -147,6 +177,18 @@ impl Listing {
         Ok(published)
     }
 
+    /// Publishes a streaming list as of the bookmark that ended it; the stream goes on as a watch.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] before that bookmark.
+    pub fn publish_stream(self) -> Result<(Published, Watching)> {
+        let stream = self.stream.lock().take().ok_or_else(no_stream)?;
+        let end = stream.end.clone().unwrap_or_default();
+        let (inner, scope) = (Arc::clone(&self.inner), self.scope);
+        let published = self.publish(&end)?;
+        Ok((published, Watching::go_on(inner, scope, stream)?))
+    }
+
     /// Drops what was staged. What a first list wrote stays, unpublished, for the next one.
     pub fn abort(self) -> Result<()> {
         let (scope, number) = (self.scope, self.number);
@@ -172,7 +214,11 @@ impl Listing {
     }
 }
 
-/// Prepared rows become jobs of the writer.
+fn no_stream() -> Error {
+    Error::Invalid("this list is no stream".into())
+}
+
+/// What was taken apart becomes jobs of the writer.
 fn deliver(
     inner: Arc<Inner>,
     scope: i64,
@@ -180,7 +226,7 @@ fn deliver(
     first: bool,
     session: Arc<Mutex<Session>>,
 ) -> Deliver {
-    Box::new(move |rows, bytes| {
+    Box::new(move |taken, bytes| {
         let (noted, failed) = (Arc::clone(&session), Arc::clone(&session));
         let shared = Arc::clone(&inner.shared);
         inner.writer()?.send(Job {
@@ -190,7 +236,10 @@ fn deliver(
                     noted.lock().failed.get_or_insert(error);
                     return Ok(());
                 }
-                stage(writer, scope, first, &rows, &mut noted.lock())
+                match &taken {
+                    Taken::Rows(rows) => stage(writer, scope, first, rows, &mut noted.lock()),
+                    Taken::Gone(row) => unstage(writer, scope, first, row, &mut noted.lock()),
+                }
             })),
             done: Box::new(move |outcome| {
                 if let Err(error) = outcome {
@@ -237,6 +286,8 @@ fn stage(
             }
             Some((id, false)) => {
                 note(&mut session.seen, id);
+                // It may have stood when the stream sent it first.
+                forget(&mut session.unchanged, id);
             }
             None => {}
         }
@@ -249,6 +300,35 @@ fn stage(
             .execute(params![scope, row.key, text, row.body])?;
     }
     Ok(())
+}
+
+/// Takes back an object that was deleted while its list was on its way.
+fn unstage(
+    writer: &mut Writer<'_>,
+    scope: i64,
+    first: bool,
+    row: &Prepared,
+    session: &mut Session,
+) -> Result<()> {
+    if let Some((id, _)) = writer.find(scope, row)? {
+        // Unseen, it is deleted by `publish`.
+        forget(&mut session.seen, id);
+        forget(&mut session.unchanged, id);
+    }
+    if first {
+        return writer.delete(scope, row, Origin::LIST);
+    }
+    writer
+        .db
+        .prepare_cached("DELETE FROM stage WHERE scope = ?1 AND key = ?2")?
+        .execute(params![scope, row.key])?;
+    Ok(())
+}
+
+fn forget(ids: &mut RoaringBitmap, id: i64) {
+    if let Ok(id) = u32::try_from(id) {
+        ids.remove(id);
+    }
 }
 
 /// Whether the id is new to the set.

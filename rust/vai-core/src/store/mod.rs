@@ -17,6 +17,7 @@ pub(crate) mod scopes;
 mod shared;
 mod state;
 mod status;
+mod streaming;
 mod watching;
 mod writer;
 

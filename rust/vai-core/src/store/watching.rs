@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::apply::{Origin, Writer};
 use super::prepare::{Prepared, prepare};
+use super::streaming::Streaming;
 use super::writer::Job;
 use super::{Inner, scopes};
 use crate::db::live::unix_ms;
@@ -52,6 +53,8 @@ pub struct Watching {
     /// Of the fields that the feed takes.
     edition: i64,
     feed: WatchFeed,
+    /// What a streaming list left: the first chunk, empty or not, takes it.
+    rest: Vec<Event>,
     resource_version: String,
     /// A malformed frame was met: the checkpoint must not move past it.
     suspect: bool,
@@ -63,6 +66,13 @@ pub struct Watching {
 
 impl Watching {
     pub(super) fn begin(inner: Arc<Inner>, scope: i64, gzip: bool) -> Result<Self> {
+        let (resource, edition, options) = inner.feed_options(scope)?;
+        let feed = WatchFeed::new(&FeedOptions { gzip, ..options });
+        Self::go_on(inner, scope, Streaming { feed, resource, edition, end: None, rest: vec![] })
+    }
+
+    /// Goes on with the stream of a list that was published.
+    pub(super) fn go_on(inner: Arc<Inner>, scope: i64, stream: Streaming) -> Result<Self> {
         // Behind all that an earlier stream queued.
         let number = inner.writer()?.call(move |writer| Ok(writer.state.scope(scope)?.listing))?;
         if let Some(error) = inner.shared.trust(scope) {
@@ -70,8 +80,7 @@ impl Watching {
             // not go on from there. The next attempt begins at the checkpoint in the file.
             return Err(error);
         }
-        let (resource, edition, options) = inner.feed_options(scope)?;
-        let feed = WatchFeed::new(&FeedOptions { gzip, ..options });
+        let Streaming { feed, resource, edition, end, rest } = stream;
         Ok(Self {
             inner,
             scope,
@@ -79,7 +88,8 @@ impl Watching {
             resource,
             edition,
             feed,
-            resource_version: String::new(),
+            rest,
+            resource_version: end.unwrap_or_default(),
             suspect: false,
             broken: None,
             failed: Arc::default(),
@@ -106,7 +116,7 @@ impl Watching {
     }
 
     fn take(&mut self, chunk: &[u8]) -> Result<Progress> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.rest);
         self.feed.push(chunk, &mut |event| -> Result<()> {
             events.push(event);
             Ok(())
@@ -132,8 +142,7 @@ impl Watching {
                 Event::Error { status, .. } => progress.status = Some(status),
                 Event::Columns(columns) => self.inner.put_columns(self.resource, &columns)?,
                 Event::Malformed { problem, key, .. } => {
-                    let at = key.map(|key| format!(" ({key})")).unwrap_or_default();
-                    progress.malformed = Some(format!("malformed watch event{at}: {problem}"));
+                    progress.malformed = Some(malformed(key, &problem));
                 }
             }
         }
@@ -206,6 +215,11 @@ impl Change {
             Self::Put(row) | Self::Delete(row) => row.memory_bytes(),
         }
     }
+}
+
+pub(super) fn malformed(key: Option<String>, problem: &str) -> String {
+    let at = key.map(|key| format!(" ({key})")).unwrap_or_default();
+    format!("malformed watch event{at}: {problem}")
 }
 
 fn outdated() -> Error {

@@ -17,3 +17,4 @@ mod queries;
 mod scanned;
 mod secrets;
 mod steve;
+mod streams;

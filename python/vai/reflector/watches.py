@@ -1,0 +1,198 @@
+"""The phases of a watch: how far is the server, resume from the position, read what comes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from vai.errors import OfflineError, VaiError
+from vai.reflector.failures import SHORT_S, failed, list_again, release
+from vai.reflector.io import Io
+from vai.reflector.protocol import Refusal, RefusedError
+from vai.reflector.states import Open, Phase, Probe, Proof, Relist, Stream, Wait
+from vai.types import State
+
+#: Codes of a server that is busy or not ready: it says nothing about the position (client-go's
+#: reflector lists again after any but 429; a list is what such a server needs least).
+_BUSY: Final = frozenset({429, 503, 504})
+#: Proof by list costs the server at most 50 objects a second, on average, per resource.
+_PROOF_LIST_S: Final = 0.02
+#: Of the liveness limit, the last tenth is for the list itself.
+_NEARLY: Final = 0.9
+#: A bookmark comes with every quick watch of a resource that gets any; two without are no accident.
+_SILENT_WATCHES: Final = 2
+#: Our choice: longer than servers behind one address usually lag behind each other, and short
+#: enough not to matter when a restored backup is noticed a second later.
+_LOWER_AGAIN_S: Final = 1.0
+#: One watch may end at once by chance; from the second on it is told.
+_SHORT_WATCHES: Final = 2
+#: A timer of the socket may be a moment ahead of the clock.
+_EARLY_S: Final = 0.1
+
+
+def probe(phase: Probe, io: Io) -> Phase:
+    """Ask how far the server is."""
+    if _wants_list(phase, io):
+        reason = "the server sends no bookmarks for it, so only a list proves it"
+        return Relist(reason, proves=True)
+    asked_s = io.boottime_s()
+    newest = io.source.probe()
+    io.answered()
+    if (io.compare(newest, phase.position) or 0) < 0:
+        return _lower(phase, newest, io)
+    if newest == phase.position:
+        io.proven(asked_s)
+        return Open(phase.position)
+    if not io.was(State.LIVE):
+        io.tell(State.CATCHING_UP)
+    proofs = (*phase.proofs, Proof(newest, asked_s))
+    return Open(phase.position, proofs, quick=not _sends_no_bookmarks(io))
+
+
+def _lower(phase: Probe, newest: str, io: Io) -> Phase:
+    """The server is behind us: asked twice, for much depends on it.
+
+    Of several servers behind one address one may lag; a moment later, and over the connection that
+    is free then, the answer is another one.
+    """
+    if not phase.lower:
+        return Wait(replace(phase, lower=True), _LOWER_AGAIN_S)
+    reason = f"the server went back from resourceVersion {phase.position} to {newest}"
+    io.hooks.went_back(reason)
+    wait_s = io.relist_wait_s()
+    why = Relist(reason, restored=True)
+    return Wait(why, wait_s) if wait_s else why
+
+
+def _sends_no_bookmarks(io: Io) -> bool:
+    return not io.bookmarks_seen and io.silent_watches >= _SILENT_WATCHES
+
+
+def _wants_list(phase: Probe, io: Io) -> bool:
+    """Whether nothing but a list can prove the scope, and the next chance would be too late.
+
+    kube-apiserver sends no bookmarks for what it does not cache (events, by default). Such a
+    scope is proven by its next event, or else by a list: about one in 26 s at the default limit,
+    fewer if it has many objects.
+    """
+    if not _sends_no_bookmarks(io) or not phase.proofs:
+        return False
+    now, limit_s = io.clock(), io.settings.live_within_s
+    too_late = now - io.proven_at + io.settings.long_watch_s > limit_s * _NEARLY
+    affordable = io.listed_at is None or now - io.listed_at > io.objects * _PROOF_LIST_S
+    return too_late and affordable
+
+
+def open_watch(phase: Open, io: Io) -> Phase:
+    """Resume the watch from the position."""
+    response = io.source.watch(phase.position, io.watch_timeout_s(quick=phase.quick))
+    try:
+        io.answered()
+        watching = io.store.begin_watch(io.scope, gzip=response.gzip)
+    except BaseException:
+        response.close()
+        raise
+    return Stream(
+        position=phase.position,
+        proofs=phase.proofs,
+        quick=phase.quick,
+        response=response,
+        chunks=iter(response.chunks()),
+        watching=watching,
+        opened_s=io.clock(),
+    )
+
+
+def stream(phase: Stream, io: Io) -> Phase:
+    """Read what comes next."""
+    if phase.until_s is not None:
+        left_s = phase.until_s - io.clock()
+        if left_s <= 0:
+            return _ended(phase, io)
+        phase.response.limit(left_s)
+    try:
+        chunk = io.next_chunk(phase.chunks, phase.response)
+    except OfflineError:
+        if phase.until_s is not None and io.clock() >= phase.until_s - _EARLY_S:
+            return _ended(phase, io)
+        raise
+    return _ended(phase, io) if chunk is None else take(phase, chunk, io)
+
+
+def take(phase: Stream, chunk: bytes, io: Io) -> Phase:
+    """What came, in the file."""
+    progress = phase.watching.push(chunk)
+    io.answered()
+    io.bookmarks_seen = io.bookmarks_seen or progress.bookmarks > 0
+    if progress.malformed is not None:
+        reason = (
+            f"malformed watch frame: {progress.malformed}; what serves it, or a proxy before that, "
+            "breaks the Kubernetes API"
+        )
+        io.tell(State.STALE, reason)
+        return list_again(phase, reason, io, least_s=io.failures.next_s())
+    position = progress.resource_version or phase.position
+    read = replace(
+        phase,
+        position=position,
+        proofs=io.reached(position, phase.proofs),
+        events=phase.events + progress.events + progress.bookmarks,
+    )
+    if progress.status is not None:
+        return _error_event(read, progress.status, io)
+    return read
+
+
+def _error_event(phase: Stream, status: bytes, io: Io) -> Phase:
+    """The stream ended with a Status.
+
+    A server may be unable to go past a position for ever, without calling it Expired: one that
+    does not cache a resource says 500 for a deleted object whose last state is compacted. So a
+    second error at the same position leads to a list; client-go's reflector lists at the first.
+    """
+    error = RefusedError(refusal(status))
+    stuck, io.stuck_at = io.stuck_at == phase.position, phase.position
+    if stuck and error.refusal.code not in _BUSY and not error.refusal.is_too_large():
+        return list_again(phase, str(error), io)
+    return failed(phase, error, io)
+
+
+def refusal(status: bytes) -> Refusal:
+    """What an ERROR event says."""
+    try:
+        return msgspec.json.decode(status, type=Refusal)
+    except msgspec.MsgspecError:
+        # An ERROR event with something else in it than a Status.
+        text = status[:200].decode("utf-8", "replace")
+        return Refusal(message=f"the watch ended with an error that is no Status: {text}")
+
+
+def _ended(phase: Stream, io: Io) -> Phase:
+    """The server ended the watch, as it does at its deadline; or it was closed from here."""
+    phase.response.close()
+    if io.interrupted.is_set():
+        return release(phase)
+    try:
+        phase.watching.finish()
+    except VaiError as error:
+        if "kind" not in error.details:
+            raise
+        # Inside a frame: the connection was cut. What came before it is whole and counts.
+    if not phase.events and io.clock() - phase.opened_s < SHORT_S:
+        io.short_watches += 1
+        if io.short_watches >= _SHORT_WATCHES:
+            io.tell(
+                State.STALE,
+                "watches end at once, with nothing in them: look at the time limits of what stands "
+                "before the API server",
+            )
+        return Wait(Probe(phase.position, phase.proofs), io.failures.next_s())
+    io.short_watches = 0
+    if phase.quick and phase.proofs and not io.bookmarks_seen:
+        io.silent_watches += 1
+        return Probe(phase.position, phase.proofs)
+    if phase.quick:
+        return Open(phase.position, phase.proofs)
+    return Probe(phase.position, phase.proofs)
