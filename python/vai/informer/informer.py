@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,19 +17,29 @@ from vai.errors import (
     FileError,
     ForbiddenError,
     InvalidRequestError,
+    NotKeptError,
+    NotSyncedError,
     OfflineError,
     OtherClusterError,
     ReadOnlyError,
     UnknownResourceError,
     VaiError,
 )
-from vai.informer.plan import Target, plan
+from vai.informer.places import Places
+from vai.informer.plan import Target, plan, unmatched
 from vai.kube import Discovery, Source, Transport
-from vai.kube.discovery import Definition, definition, discover, identify, is_built_in
+from vai.kube.discovery import (
+    Definition,
+    defined,
+    definition,
+    discover,
+    identify,
+    is_built_in,
+)
 from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
 from vai.store import Catalogue, Store, boottime_s, compare_resource_versions, nearest
-from vai.types import Cluster, FieldAsk, Resource, Scope, State
+from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Resource, Scope, State
 
 _log: Final = logging.getLogger("vai")
 
@@ -37,10 +47,15 @@ _log: Final = logging.getLogger("vai")
 _STOP_S: Final = 1.5
 #: A resource that is not served yet may come with its CRD.
 _UNKNOWN_AGAIN_S: Final = 30.0
-#: New CRDs join "everything" by themselves: our choice, three small requests in ten minutes.
-_EVERYTHING_AGAIN_S: Final = 600.0
-#: A CRD whose fields change is noticed by then (our choice: one small request per CRD).
-_DEFINITION_AGAIN_S: Final = 300.0
+#: New CRDs join "everything" by themselves within a minute: our choice. kube-apiserver answers
+#: 304 where nothing changed, so that a round is three requests of a few hundred bytes.
+_EVERYTHING_AGAIN_S: Final = 60.0
+#: Where proofs are seldom, so is this: the same, in proofs.
+_EVERYTHING_AGAIN_PROOFS: Final = 2.0
+#: A CRD whose fields change is noticed by then (our choice: one small request per CRD); at the next
+#: discovery where the file keeps the CRDs themselves.
+_DEFINITION_AGAIN_S: Final = 600.0
+_CRDS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 #: Reflectors that meet the same 404 together share one discovery.
 _DISCOVERY_SHARED_S: Final = 2.0
 #: Where `vai status` finds why nothing could begin.
@@ -71,7 +86,7 @@ class Informer:
         self._scopes = tuple(scopes)
         self._settings = settings
         self._link = Link()
-        self._first_lists = threading.Semaphore(settings.first_lists)
+        self._places = Places(settings.first_lists)
         self._lock = threading.Lock()
         self._reflectors: dict[int, Reflector] = {}
         self._targets: dict[int, Target] = {}
@@ -81,6 +96,8 @@ class Informer:
         self._defined_at: dict[tuple[str, str], float] = {}
         self._fields = list(fields)
         self._problems: dict[str, VaiError] = {}
+        self._unread: dict[str, str] = {}
+        self._warned: set[str] = set()
         self._fatal: VaiError | None = None
         self._planned = threading.Event()
         self._stopping = threading.Event()
@@ -96,6 +113,7 @@ class Informer:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._transport.meter.begin(self._store.count)
         self._thread.start()
 
     def stop(self) -> bool:
@@ -176,7 +194,10 @@ class Informer:
             self._not_now(VaiError(f"{type(error).__name__}: {error}"))
             return self._backoff.next_s()
         self._backoff.reset()
-        return _UNKNOWN_AGAIN_S if self.problems() else _EVERYTHING_AGAIN_S
+        limit_s = self._settings.live_within_s
+        if self.problems():
+            return max(_UNKNOWN_AGAIN_S, limit_s)
+        return max(_EVERYTHING_AGAIN_S, limit_s * _EVERYTHING_AGAIN_PROOFS)
 
     def _begin(self) -> None:
         self._identify()
@@ -184,12 +205,15 @@ class Informer:
         targets, unknown = plan(self._scopes, catalogue)
         self._store.put_resources(self._with_fields(catalogue, targets))
         self._index()
-        for target in targets:
-            self._sync(target)
+        problems = _told(unknown, self._unread)
         with self._lock:
-            self._problems = dict(unknown)
+            self._problems = dict(problems)
+        for rank, target in enumerate(targets):
+            self._sync(target, rank)
         self._planned.set()
-        self._note_problem("")
+        self._warn(catalogue)
+        self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
+        self._note(PROBLEM, b"")
 
     def _identify(self) -> None:
         """Bind the file to the cluster that answers; raises OtherClusterError if it has another."""
@@ -220,7 +244,9 @@ class Informer:
             if resource.name not in names and resource.api_version in found.failures
         ]
         for version, why in found.failures.items():
-            _log.info("discovery of %s failed: %s", version, why)
+            if self._unread.get(version) != why:
+                _log.warning("discovery of %s failed, its scopes go stale: %s", version, why)
+        self._unread = dict(found.failures)
         return Catalogue([*found.resources, *kept], nearest)
 
     def _with_fields(self, catalogue: Catalogue, targets: Iterable[Target]) -> list[Resource]:
@@ -250,17 +276,30 @@ class Informer:
     def _define(self, resource: Resource) -> None:
         """Read a CRD, and again once what is known of it may have changed."""
         now, key = time.monotonic(), (resource.name, resource.version)
-        if now - self._defined_at.get(key, float("-inf")) < _DEFINITION_AGAIN_S:
-            return
-        try:
-            found = definition(self._transport, resource)
-        except (OfflineError, RefusedError) as error:
-            _log.debug("definition of %s: %s", resource.name, error)
-            return
+        found = self._kept_definition(resource)
+        if found is None:
+            if now - self._defined_at.get(key, float("-inf")) < _DEFINITION_AGAIN_S:
+                return
+            try:
+                found = definition(self._transport, resource)
+            except (OfflineError, RefusedError) as error:
+                _log.debug("definition of %s: %s", resource.name, error)
+                return
         before = self._definitions.get(resource.name)
         self._defined_at[key], self._definitions[resource.name] = now, found
         if found.body is not None and (before is None or before.body != found.body):
             self._store.put_document(f"crd/{resource.name}", found.body)
+
+    def _kept_definition(self, resource: Resource) -> Definition | None:
+        """The CRD as the file has it, which costs no request; None if it does not."""
+        crds = self._store.resources().get(_CRDS)
+        if crds is None:
+            return None
+        try:
+            row = self._store.get(crds, None, resource.name)
+        except (NotKeptError, NotSyncedError):
+            return None
+        return None if row is None or row.redacted else defined(row.raw, resource)
 
     def _index(self) -> None:
         """Index what was asked for, as far as its resources are served."""
@@ -277,20 +316,23 @@ class Informer:
                 _log.warning("%s: not indexed: %s", ask.place or ask.path, error)
         self._fields = waiting
 
-    def _sync(self, target: Target) -> None:
+    def _sync(self, target: Target, rank: int) -> None:
         scope = self._ensure(target)
         with self._lock:
             running, before = self._reflectors.get(scope), self._targets.get(scope)
-        if running is not None and before == target:
+        if running is not None and before is not None and _same_requests(before, target):
             return
-        if running is not None:
-            # Served in another version now: the same objects under another path.
+        if running is None:
+            # One after the other, in their order: not all of a cluster's connections at once.
+            self._stopping.wait(self._settings.stagger_s)
+        else:
+            # Served in another version, or to be watched at last: the same objects, other requests.
             running.stop()
             running.join(_STOP_S)
         with self._lock:
             if self._stopping.is_set():
                 return
-            reflector = self._reflector(scope, target)
+            reflector = self._reflector(scope, target, rank)
             self._reflectors[scope], self._targets[scope] = reflector, target
         reflector.start()
 
@@ -301,9 +343,10 @@ class Informer:
             target.label_selector,
             target.field_selector,
             target.redaction,
+            drop=target.drop,
         )
 
-    def _reflector(self, scope: int, target: Target) -> Reflector:
+    def _reflector(self, scope: int, target: Target, rank: int) -> Reflector:
         resource = target.resource
         known = self._definitions.get(resource.name)
         is_crd = (known is not None and known.body is not None) or (
@@ -318,6 +361,7 @@ class Informer:
                 field_selector=target.field_selector,
                 redaction=target.redaction,
                 table=is_built_in(resource) or not is_crd,
+                scope=scope,
             ),
             store=self._store,
             scope=scope,
@@ -326,7 +370,8 @@ class Informer:
             boottime_s=boottime_s,
             hooks=_Hooks(self, scope, resource),
             link=self._link,
-            first_lists=self._first_lists,
+            first_lists=self._places.of(rank),
+            polls=target.polled,
         )
         return Reflector(str(target), io)
 
@@ -364,15 +409,23 @@ class Informer:
             targets, _ = plan(self._scopes, catalogue) if len(catalogue) else ([], {})
             for target in targets:
                 self._store.set_state(self._ensure(target), state, str(error))
-            self._note_problem(str(error))
+            self._note(PROBLEM, str(error).encode())
         except FileError as second:
             _log.debug("state not recorded: %s", second)
         with self._lock:
             self._problems = {str(scope): known for scope in self._scopes}
 
-    def _note_problem(self, reason: str) -> None:
-        if reason or self._store.document(PROBLEM):
-            self._store.put_document(PROBLEM, reason.encode())
+    def _note(self, name: str, body: bytes) -> None:
+        # Told with every discovery: what stands is not written again, nor that there is nothing.
+        if (self._store.document(name) or b"") != body:
+            self._store.put_document(name, body)
+
+    def _warn(self, catalogue: Catalogue) -> None:
+        """Of what is excluded and is not there: else a wrong word would go unnoticed."""
+        for word in {word for scope in self._scopes for word in unmatched(scope, catalogue)}:
+            if word not in self._warned:
+                self._warned.add(word)
+                _log.warning("exclude %s: no resource of the cluster is called so", word)
 
     # --- what reflectors ask
 
@@ -422,6 +475,37 @@ class Informer:
         self._store.void_checkpoint(scope if alone else None, reason)
         for reflector in others:
             reflector.relist(reason)
+
+
+def _json(reasons: Mapping[str, str]) -> bytes:
+    return msgspec.json.encode(reasons) if reasons else b""
+
+
+def _same_requests(one: Target, other: Target) -> bool:
+    """Whether a running reflector asks for just that."""
+
+    def bare(target: Target) -> tuple[object, ...]:
+        resource = target.resource
+        return (resource.name, resource.version, resource.namespaced, target.polled, str(target))
+
+    return bare(one) == bare(other)
+
+
+def _told(
+    unknown: Mapping[str, UnknownResourceError], unread: Mapping[str, str]
+) -> dict[str, UnknownResourceError]:
+    """With a hint where the resource may be one of an API whose server is away."""
+    if not unread:
+        return dict(unknown)
+    away = "; ".join(f"{version} ({why})" for version, why in sorted(unread.items()))
+    return {
+        scope: UnknownResourceError(
+            f"{error}; what these serve is not known right now: {away}",
+            resource=error.details.get("resource", ""),
+            nearest=list(error.nearest),
+        )
+        for scope, error in unknown.items()
+    }
 
 
 def _state_of(error: VaiError | RefusedError) -> State:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from vai.kube.failures import Rule
+from vai.kube.meter import CLUSTER
 from vai.kube.transport import JSON, HttpResponse, Transport
 from vai.reflector import Refusal, RefusedError
 from vai.types import Redaction, Resource
@@ -36,6 +37,7 @@ class Source:
         redaction: METADATA never asks for values.
         table: ask for Tables, which carry the server's printer cells; CRDs whose definition is
             known are asked for as they are, their columns are evaluated from the definition.
+        scope: its id in the file, for the counts.
     """
 
     def __init__(
@@ -48,10 +50,15 @@ class Source:
         field_selector: str = "",
         redaction: Redaction = Redaction.NONE,
         table: bool = True,
+        scope: int = CLUSTER,
     ) -> None:
         self._transport = transport
         self._redacted = redaction is Redaction.METADATA
-        self._table = table or self._redacted
+        # On a metered link (edge) nothing is asked for that can be done without: cells can be
+        # made from the objects, and metadata alone need no Table around it.
+        self._edge = transport.settings.is_edge
+        self._table = (table or self._redacted) and not self._edge
+        self._scope = scope
         self._rule = Rule.of(resource, namespace)
         scope = f"/namespaces/{namespace}" if namespace is not None else ""
         self._path = f"{resource.path}{scope}/{resource.plural}"
@@ -79,6 +86,8 @@ class Source:
             read_timeout_s=self._transport.settings.list_timeout_s,
             rule=self._rule,
             compress=True,
+            verb="list",
+            scope=self._scope,
         )
 
     def watch(self, resource_version: str, timeout_s: int) -> HttpResponse:
@@ -97,6 +106,9 @@ class Source:
             accept=self._accept(_PARTIAL),
             read_timeout_s=timeout_s + self._transport.settings.watch_margin_s,
             rule=self._rule,
+            compress=self._edge,
+            verb="watch",
+            scope=self._scope,
         )
 
     def probe(self) -> str:
@@ -132,6 +144,8 @@ class Source:
             accept=_PARTIAL,
             read_timeout_s=self._transport.settings.link_timeout_s,
             rule=self._rule,
+            verb="probe",
+            scope=self._scope,
         )
         try:
             newest = _initial_events_end(response)
@@ -148,11 +162,15 @@ class Source:
             accept=_PARTIAL_LIST,
             read_timeout_s=self._transport.settings.answer_timeout_s,
             rule=self._rule,
+            verb="probe",
+            scope=self._scope,
         ) as response:
             body = b"".join(response.chunks())
         return msgspec.json.decode(body, type=_Object).metadata.resource_version
 
     def _accept(self, metadata_only: str) -> str:
+        if self._redacted and self._edge:
+            return metadata_only
         if self._redacted:
             # Never plain JSON: a server without Tables must not send values instead.
             return f"{_TABLE},{metadata_only}"

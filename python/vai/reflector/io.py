@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vai.config import Settings
 from vai.reflector.backoff import Backoff
 from vai.reflector.protocol import ListerWatcher, Response
 from vai.reflector.states import Proof
-from vai.types import State
+from vai.types import State, duration
 
 if TYPE_CHECKING:
     from vai.store import Store
@@ -24,6 +24,16 @@ _MOST_PROOFS: Final = 4
 #: Streams of many scopes that were opened together must not end together: client-go takes up to
 #: as much again (reflector.go, minWatchTimeout), but then a proof would miss its limit.
 _WATCH_JITTER: Final = 0.1
+
+
+class Place(Protocol):
+    """One of the few places for those who list; a semaphore is the simplest."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Wait so long for it. Returns whether it is taken."""
+
+    def release(self) -> None:
+        """Give it back."""
 
 
 class Link:
@@ -91,6 +101,7 @@ class Io:
         compare: `vai.store.compare_resource_versions`.
         boottime_s: `vai.store.boottime_s`.
         first_lists: bounds how many scopes list at a time.
+        polls: the resource can't be watched: it is listed again and again.
         stopping: set by `Reflector.stop`.
         interrupted: set by whoever wants the thread to leave what it waits for.
     """
@@ -103,9 +114,10 @@ class Io:
     boottime_s: Callable[[], float]
     hooks: Hooks = field(default_factory=Hooks)
     link: Link = field(default_factory=Link)
-    first_lists: threading.Semaphore = field(default_factory=threading.Semaphore)
+    first_lists: Place = field(default_factory=threading.Semaphore)
     stopping: threading.Event = field(default_factory=threading.Event)
     interrupted: threading.Event = field(default_factory=threading.Event)
+    polls: bool = False
     clock: Callable[[], float] = monotonic
     draw: Callable[[], float] = random.random
     complete: bool = False
@@ -189,7 +201,12 @@ class Io:
         self._woken = False
         for backoff in (self.failures, self.silences, self.denials):
             backoff.reset()
-        self.tell(State.LIVE)
+        self.tell(State.LIVE, f"polled every {duration(self.poll_s)}" if self.polls else "")
+
+    @property
+    def poll_s(self) -> float:
+        """Between two lists of what is polled."""
+        return self.settings.poll_s(self.objects)
 
     def reached(self, position: str, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
         """Count the proofs that a stream at `position` has reached; the others are returned."""

@@ -40,6 +40,7 @@ _SHORT_S: Final = 1.0
 #: A CRD that is being served for the first time answers 404 for a moment; kube-apiserver's own
 #: discovery of CRDs is at most a resync of seconds behind.
 _GONE_AGAIN_S: Final = 5.0
+_POLLED: Final = "it can't be watched"
 _NOT_SERVED: Final = "the server serves the resource no longer"
 #: Proof by list costs the server at most 50 objects a second, on average, per resource.
 _PROOF_LIST_S: Final = 0.02
@@ -117,6 +118,8 @@ def _go(phase: Phase, io: Io) -> Phase:  # noqa: C901 - one line per phase
 
 def _start(io: Io) -> Phase:
     io.complete = any(found.complete for found in io.store.scopes() if found.id == io.scope)
+    if io.polls:
+        return Relist(_POLLED if io.complete else "", proves=io.complete)
     position, needs_relist = io.store.checkpoint(io.scope)
     if position is None or needs_relist:
         return Relist("the checkpoint does not count" if io.complete else "")
@@ -134,7 +137,8 @@ def _relist(phase: Relist, io: Io) -> Phase:
     # A list that only proves what stands leaves the scope live, as long as its last proof counts.
     if not io.gone and not (phase.proves and io.was(State.LIVE)):
         io.tell(State.CATCHING_UP, f"listing again: {phase.reason}" if phase.reason else "")
-    return Page(phase, io.store.begin_list(io.scope), io.boottime_s())
+    listing = io.store.begin_list(io.scope, polled=io.polls)
+    return Page(phase, listing, io.boottime_s())
 
 
 def _page(phase: Page, io: Io) -> Phase:
@@ -191,7 +195,7 @@ def _publish(phase: Publish, io: Io) -> Phase:
             raise
         phase.listing.abort()
         return _bad_page(phase, error, io)
-    if not phase.resource_version:
+    if not phase.resource_version and not io.polls:
         phase.listing.abort()
         io.tell(State.STALE, "malformed list: it has no resourceVersion")
         return Wait(phase.why, io.failures.next_s())
@@ -199,7 +203,8 @@ def _publish(phase: Publish, io: Io) -> Phase:
     if not phase.why.confirming and _removes_most(plan, io) and not (empty and _is_empty(io)):
         phase.listing.abort()
         return replace(phase.why, confirming=not empty)
-    phase.listing.publish(phase.resource_version)
+    # APIs that can't be watched have no resourceVersion to tell (metrics.k8s.io).
+    phase.listing.publish(phase.resource_version or "0")
     io.complete, io.gone = True, False
     # Not only with the proof: between that and the word of it the list would look like a relist.
     if not io.was(State.LIVE):
@@ -207,6 +212,8 @@ def _publish(phase: Publish, io: Io) -> Phase:
     io.listed_at, io.objects = io.clock(), plan[0] + plan[1]
     # The list was a quorum read: complete as of the moment that it was asked for.
     io.proven(phase.asked_s)
+    if io.polls:
+        return Wait(Relist(_POLLED, proves=True), io.poll_s)
     return Open(phase.resource_version)
 
 
