@@ -144,10 +144,11 @@ def _matcher(words: Sequence[str], catalogue: Catalogue) -> Callable[[Resource],
 
 
 def _matches(resource: Resource, pattern: str) -> bool:
-    # `events.*` is meant for events of whatever group, those of the core group too.
-    return fnmatchcase(resource.name, pattern) or (
-        not resource.group and fnmatchcase(f"{resource.plural}.", pattern)
-    )
+    if fnmatchcase(resource.name, pattern):
+        return True
+    # `events.*` is meant for events of whatever group, those of the core group too; `*.*` is not.
+    plural = pattern.removesuffix(".*")
+    return not resource.group and plural not in {pattern, "*"} and fnmatchcase(resource.name, plural)
 
 
 def _priority(scope: Scope, resource: Resource) -> int:

@@ -47,12 +47,12 @@ LARGE = Catalogue(
         resource("leases", "coordination.k8s.io"),
         resource("secrets"),
         resource("customresourcedefinitions", "apiextensions.k8s.io", namespaced=False),
+        resource("nodes", namespaced=False),
+        resource("namespaces", namespaced=False),
         resource("pods", "metrics.k8s.io", verbs=("list",)),
         resource("nodes", "metrics.k8s.io", verbs=("list",), namespaced=False),
         resource("services", "serving.knative.dev", categories=("all", "knative")),
         resource("routes", "serving.knative.dev", categories=("knative",)),
-        resource("nodes", namespaced=False),
-        resource("namespaces", namespaced=False),
     ],
     nearest,
 )
@@ -76,8 +76,8 @@ NONE, METADATA = Redaction.NONE, Redaction.METADATA
 def test_everything_is_all_but_leases_secrets_and_tokens() -> None:
     for word in ("*", "all"):
         assert planned(Scope(word)) == [
-            ("pods", None, NONE),
             ("nodes", None, NONE),
+            ("pods", None, NONE),
             ("deployments.apps", None, NONE),
         ]
 
@@ -106,7 +106,7 @@ def test_leases_are_kept_when_named() -> None:
 
 def test_each_namespace_is_a_scope_and_each_scope_comes_once() -> None:
     found = planned(Scope("pods", ["a", "b", "a"]), Scope("Pods", "b"), Scope("nodes", "a"))
-    assert found == [("pods", "a", NONE), ("pods", "b", NONE), ("nodes", None, NONE)]
+    assert found == [("nodes", None, NONE), ("pods", "a", NONE), ("pods", "b", NONE)]
 
 
 def test_selectors_make_scopes_of_their_own() -> None:
