@@ -148,7 +148,9 @@ def _matches(resource: Resource, pattern: str) -> bool:
         return True
     # `events.*` is meant for events of whatever group, those of the core group too; `*.*` is not.
     plural = pattern.removesuffix(".*")
-    return not resource.group and plural not in {pattern, "*"} and fnmatchcase(resource.name, plural)
+    return (
+        not resource.group and plural not in {pattern, "*"} and fnmatchcase(resource.name, plural)
+    )
 
 
 def _priority(scope: Scope, resource: Resource) -> int:

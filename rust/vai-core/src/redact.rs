@@ -59,7 +59,8 @@ fn path(text: &str) -> Result<Path> {
     if !path.is_dotted() {
         return Err(invalid("only members of objects can be left out, not elements of arrays"));
     }
-    let is = |step: Option<&Step>, name: &str| matches!(step, Some(Step::Key(key)) if **key == *name);
+    let is =
+        |step: Option<&Step>, name: &str| matches!(step, Some(Step::Key(key)) if **key == *name);
     let (first, second) = (path.steps().first(), path.steps().get(1));
     let needed = match second {
         _ if is(first, "kind") || is(first, "apiVersion") => true,
@@ -227,8 +228,15 @@ mod tests {
     #[test]
     fn what_nothing_can_be_kept_without_is_refused() {
         for text in [
-            "metadata", "kind", "apiVersion", "metadata.uid", "metadata.labels.app",
-            "spec.containers[*].env", "spec.containers[0]", "", "a..b",
+            "metadata",
+            "kind",
+            "apiVersion",
+            "metadata.uid",
+            "metadata.labels.app",
+            "spec.containers[*].env",
+            "spec.containers[0]",
+            "",
+            "a..b",
         ] {
             let error = paths(&[text.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(&format!("drop {text:?}")), "{error}");

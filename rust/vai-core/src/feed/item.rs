@@ -105,7 +105,8 @@ impl Builder {
             body = shorter;
             // An index must say of an object what its body says.
             let partial = scan.is_partial();
-            scan.values = self.fields.read(&body, partial).map_err(|error| fault(error.to_string()))?;
+            scan.values =
+                self.fields.read(&body, partial).map_err(|error| fault(error.to_string()))?;
         }
         if self.polled {
             let key = key.as_deref().unwrap_or_default();

@@ -63,7 +63,9 @@ fn whatever_is_kept(ask: &Ask<'_>, all: &[ScopeRow]) -> Result<Vec<Source>> {
         .map(|scope| Source { scope: scope.clone(), namespace: None })
         .collect();
     // Of copies under one resourceVersion the first counts.
-    published.sort_by_key(|source| (source.scope.redaction != Redaction::None, !source.scope.drop.is_empty()));
+    published.sort_by_key(|source| {
+        (source.scope.redaction != Redaction::None, !source.scope.drop.is_empty())
+    });
     match (published.is_empty(), all.first()) {
         (true, Some(scope)) => synced(scope).map(|_| Vec::new()),
         _ => Ok(published),

@@ -248,7 +248,6 @@ fn drop_of(identity: &str) -> Result<Vec<String>> {
     let Some(drop) = parts.into_iter().nth(DROP_PLACE) else { return Ok(Vec::new()) };
     serde_json::from_value(drop)
         .map_err(|error| Error::Corrupt(format!("the identity of a scope: {error}")))
-
 }
 
 pub(crate) fn cluster(db: &Connection) -> Result<Option<Cluster>> {

@@ -18,7 +18,8 @@ const POD: &str = r#"{"metadata":{"name":"a","uid":"u","resourceVersion":"1","ma
 fn dropped_paths_are_in_no_body_whether_listed_watched_or_in_a_table() {
     let kept = r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","uid":"u","resourceVersion":"1"},"spec":{"nodeName":"n1"}}"#;
     let options = without(&["metadata.managedFields", "status"]);
-    let page = format!(r#"{{"kind":"PodList","metadata":{{"resourceVersion":"9"}},"items":[{POD}]}}"#);
+    let page =
+        format!(r#"{{"kind":"PodList","metadata":{{"resourceVersion":"9"}},"items":[{POD}]}}"#);
     let (found, _) = items(&options, &page);
     assert_eq!(text(&found[0].body), kept);
     let table = format!(
@@ -34,7 +35,8 @@ fn dropped_paths_are_in_no_body_whether_listed_watched_or_in_a_table() {
 
 #[test]
 fn an_index_says_of_an_object_what_its_body_says() {
-    let page = format!(r#"{{"kind":"PodList","metadata":{{"resourceVersion":"9"}},"items":[{POD}]}}"#);
+    let page =
+        format!(r#"{{"kind":"PodList","metadata":{{"resourceVersion":"9"}},"items":[{POD}]}}"#);
     let has = |options: &FeedOptions, name: &str| {
         let (found, _) = items(options, &page);
         let known = fields(options, &found[0]);
