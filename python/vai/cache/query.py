@@ -72,6 +72,7 @@ def wanted_scopes(
     if isinstance(scopes, (str, Scope)):
         scopes = [scopes]
     found: dict[Scope, None] = {}
+    everywhere = words_of(exclude, "exclude")
     for entry in scopes:
         scope = Scope(entry) if isinstance(entry, str) else entry
         if not scope.resource:
@@ -87,7 +88,7 @@ def wanted_scopes(
                 parse_label_selector(scope.label_selector),
                 parse_field_selector(scope.field_selector),
                 scope.redaction or (Redaction.NONE if secret_values else None),
-                words_of([*scope.exclude, *exclude], "exclude"),
+                tuple(dict.fromkeys((*words_of(scope.exclude, "exclude"), *everywhere))),
                 scope.priority,
                 tuple(parse_drop(words_of(scope.drop, "drop"))),
             )

@@ -12,7 +12,7 @@ from tests.unit.cli.support import NAME, NODES, PODS, Builder, Run, meta
 from vai.cli import reading
 from vai.cli.command import as_written
 from vai.store import Store
-from vai.types import UNKNOWN_SCOPES, RequestCount, State
+from vai.types import UNKNOWN_SCOPES, Redaction, RequestCount, Scope, State
 
 COMMANDS = ("get", "sync", "status", "forget", "export", "backup", "demo", "completion")
 
@@ -297,3 +297,36 @@ def test_sync_with_a_bad_selector_points_at_it(run: Run, tmp_path: Path) -> None
     assert "\n  app in ((a\n" in done.stderr
     assert done.stderr.endswith("^\n")
     assert not (tmp_path / "c.db").exists()
+
+
+# --- what is to be synced
+
+
+def test_of_what_is_in_several_lists_the_narrowest_counts() -> None:
+    from vai.cli.sync import _scopes
+
+    common = Scope("", exclude=("events",))
+    found = _scopes(["*", "configmaps"], ["pods"], ["configmaps"], common)
+    assert [(one.resource, one.exclude, one.priority, one.redaction) for one in found] == [
+        ("*", ("events", "configmaps"), None, None),
+        ("pods", ("events", "configmaps"), 50, None),
+        ("configmaps", ("events",), None, Redaction.METADATA),
+    ]
+
+
+def test_names_by_comma_are_completed_one_after_the_other(build: Builder) -> None:
+    from click import Context
+
+    from vai.cli.options import complete_resources
+    from vai.cli.sync import sync
+
+    with Context(sync) as ctx:
+        ctx.params = {"file": str(build.path)}
+        found = complete_resources(ctx, sync.params[0], "nodes,po")
+    assert found == ["nodes,pods"]
+
+
+def test_a_wrong_budget_is_a_wrong_usage(run: Run) -> None:
+    done = run("sync", "--resources", "pods", "--bytes-per-second", "10")
+    assert done.exit_code == 2
+    assert "at least 80000" in done.stderr

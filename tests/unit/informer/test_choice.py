@@ -16,6 +16,7 @@ import vai
 from tests.timing import wait_until
 from tests.unit.informer.test_informer import Sync, touch
 from tests.unit.informer.test_informer import sync as sync  # noqa: PLC0414 - its fixture
+from vai.cache.query import wanted_scopes
 from vai.config import Settings
 from vai.store import Store
 from vai.types import UNKNOWN_SCOPES, Redaction, Scope, State
@@ -340,3 +341,15 @@ def test_paths_that_are_dropped_are_nowhere_in_the_file(sync: Sync) -> None:
     with vai.open(sync.file().path) as cache:
         # The whole copy answers, though the other one is still there.
         assert all("containers" in pod["spec"] for pod in cache.snapshot("pods").values())
+
+
+def test_what_every_scope_excludes_is_checked_before_anything_begins() -> None:
+    (found,) = wanted_scopes("*", exclude=["events", "events"])
+    assert found.exclude == ("events",)
+    for wrong in ("events", [""]):
+        with pytest.raises(vai.InvalidRequestError, match="exclude="):
+            wanted_scopes("*", exclude=wrong)
+    (found,) = wanted_scopes(Scope("pods", drop=[".status", "metadata.managedFields"]))
+    assert found.drop == ("metadata.managedFields", "status")
+    with pytest.raises(vai.InvalidRequestError, match=r"drop \"metadata.uid\""):
+        wanted_scopes(Scope("pods", drop=["metadata.uid"]))
