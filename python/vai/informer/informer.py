@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,8 +17,6 @@ from vai.errors import (
     FileError,
     ForbiddenError,
     InvalidRequestError,
-    NotKeptError,
-    NotSyncedError,
     OfflineError,
     OtherClusterError,
     ReadOnlyError,
@@ -27,18 +25,12 @@ from vai.errors import (
 )
 from vai.informer.places import Places
 from vai.informer.plan import Target, plan, unmatched
-from vai.kube import Discovery, Source, Transport
-from vai.kube.discovery import (
-    Definition,
-    defined,
-    definition,
-    discover,
-    identify,
-    is_built_in,
-)
+from vai.informer.serving import Serving
+from vai.kube import Source, Transport
+from vai.kube.discovery import identify
 from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
-from vai.store import Catalogue, Store, boottime_s, compare_resource_versions, nearest
+from vai.store import Catalogue, Store, boottime_s, compare_resource_versions
 from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Resource, Scope, State
 
 _log: Final = logging.getLogger("vai")
@@ -52,12 +44,6 @@ _UNKNOWN_AGAIN_S: Final = 30.0
 _EVERYTHING_AGAIN_S: Final = 60.0
 #: Where proofs are seldom, so is this: the same, in proofs.
 _EVERYTHING_AGAIN_PROOFS: Final = 2.0
-#: A CRD whose fields change is noticed by then (our choice: one small request per CRD); at the next
-#: discovery where the file keeps the CRDs themselves.
-_DEFINITION_AGAIN_S: Final = 600.0
-_CRDS: Final = "customresourcedefinitions.apiextensions.k8s.io"
-#: Reflectors that meet the same 404 together share one discovery.
-_DISCOVERY_SHARED_S: Final = 2.0
 #: Where `vai status` finds why nothing could begin.
 PROBLEM: Final = "sync/problem"
 
@@ -92,18 +78,15 @@ class Informer:
         self._targets: dict[int, Target] = {}
         self._identified = threading.Lock()
         self._identified_at = float("-inf")
-        self._definitions: dict[str, Definition] = {}
-        self._defined_at: dict[tuple[str, str], float] = {}
         self._fields = list(fields)
         self._problems: dict[str, VaiError] = {}
-        self._unread: dict[str, str] = {}
         self._warned: set[str] = set()
         self._fatal: VaiError | None = None
         self._planned = threading.Event()
         self._stopping = threading.Event()
         self._again = threading.Event()
         self._went_back_at: float | None = None
-        self._discovery = _SharedDiscovery(transport)
+        self._serving = Serving(transport, store)
         self._backoff = Backoff(
             settings.backoff_base_s, settings.offline_cap_s, clock=time.monotonic
         )
@@ -201,11 +184,11 @@ class Informer:
 
     def _begin(self) -> None:
         self._identify()
-        catalogue = self._discover()
+        catalogue = self._serving.catalogue()
         targets, unknown = plan(self._scopes, catalogue)
-        self._store.put_resources(self._with_fields(catalogue, targets))
+        self._serving.record(catalogue, [target.resource for target in targets])
         self._index()
-        problems = _told(unknown, self._unread)
+        problems = self._serving.explained(unknown)
         with self._lock:
             self._problems = dict(problems)
         for rank, target in enumerate(targets):
@@ -227,79 +210,6 @@ class Informer:
             )
         )
         self._identified_at = time.monotonic()
-
-    def _discover(self) -> Catalogue:
-        """What is served, with what was served before where a part does not answer right now."""
-        recorded = list(self._store.resources())
-        try:
-            found = discover(self._transport)
-        except (ForbiddenError, RefusedError):
-            if not recorded:
-                raise
-            return Catalogue(recorded, nearest)
-        names = {resource.name for resource in found.resources}
-        kept = [
-            resource
-            for resource in recorded
-            if resource.name not in names and resource.api_version in found.failures
-        ]
-        for version, why in found.failures.items():
-            if self._unread.get(version) != why:
-                _log.warning("discovery of %s failed, its scopes go stale: %s", version, why)
-        self._unread = dict(found.failures)
-        return Catalogue([*found.resources, *kept], nearest)
-
-    def _with_fields(self, catalogue: Catalogue, targets: Iterable[Target]) -> list[Resource]:
-        """The catalogue, with the fields that the CRDs of what is synced declare.
-
-        A definition that can't be read keeps the fields that are recorded: to drop them would mean
-        to build them again.
-        """
-        for resource in {target.resource.name: target.resource for target in targets}.values():
-            if not is_built_in(resource):
-                self._define(resource)
-        recorded = {resource.name: resource for resource in self._store.resources()}
-
-        def complete(resource: Resource) -> Resource:
-            found = self._definitions.get(resource.name)
-            source = found if found is not None and found.known else recorded.get(resource.name)
-            if source is None:
-                return resource
-            return msgspec.structs.replace(
-                resource,
-                selectable_fields=source.selectable_fields,
-                printer_columns=source.printer_columns,
-            )
-
-        return [complete(resource) for resource in catalogue]
-
-    def _define(self, resource: Resource) -> None:
-        """Read a CRD, and again once what is known of it may have changed."""
-        now, key = time.monotonic(), (resource.name, resource.version)
-        found = self._kept_definition(resource)
-        if found is None:
-            if now - self._defined_at.get(key, float("-inf")) < _DEFINITION_AGAIN_S:
-                return
-            try:
-                found = definition(self._transport, resource)
-            except (OfflineError, RefusedError) as error:
-                _log.debug("definition of %s: %s", resource.name, error)
-                return
-        before = self._definitions.get(resource.name)
-        self._defined_at[key], self._definitions[resource.name] = now, found
-        if found.body is not None and (before is None or before.body != found.body):
-            self._store.put_document(f"crd/{resource.name}", found.body)
-
-    def _kept_definition(self, resource: Resource) -> Definition | None:
-        """The CRD as the file has it, which costs no request; None if it does not."""
-        crds = self._store.resources().get(_CRDS)
-        if crds is None:
-            return None
-        try:
-            row = self._store.get(crds, None, resource.name)
-        except (NotKeptError, NotSyncedError):
-            return None
-        return None if row is None or row.redacted else defined(row.raw, resource)
 
     def _index(self) -> None:
         """Index what was asked for, as far as its resources are served."""
@@ -348,10 +258,6 @@ class Informer:
 
     def _reflector(self, scope: int, target: Target, rank: int) -> Reflector:
         resource = target.resource
-        known = self._definitions.get(resource.name)
-        is_crd = (known is not None and known.body is not None) or (
-            known is None and self._store.document(f"crd/{resource.name}") is not None
-        )
         io = Io(
             source=Source(
                 self._transport,
@@ -360,7 +266,7 @@ class Informer:
                 label_selector=target.label_selector,
                 field_selector=target.field_selector,
                 redaction=target.redaction,
-                table=is_built_in(resource) or not is_crd,
+                table=not self._serving.is_defined(resource),
                 scope=scope,
             ),
             store=self._store,
@@ -431,21 +337,7 @@ class Informer:
 
     def is_served(self, resource: Resource) -> bool | None:
         """Whether the server still serves it; None if that can't be known right now."""
-        found = self._discovery.get()
-        now = [served for served in found.resources if served.name == resource.name]
-        if now and now[0].version != resource.version:
-            self.rediscover()
-            return None
-        if now:
-            return True
-        group = f"{resource.group}/"
-        if any(version.startswith(group) for version in found.failures):
-            return None
-        known = self._definitions.get(resource.name)
-        if known is not None and known.body is not None:
-            still = definition(self._transport, resource)
-            return None if still.body is not None else False
-        return False
+        return self._serving.is_served(resource, self.rediscover)
 
     def reconnected(self, lost_at: float) -> None:
         """After an outage another cluster may be at the same address; asked once for all scopes."""
@@ -461,9 +353,7 @@ class Informer:
     def went_back(self, scope: int, resource: Resource, reason: str) -> None:
         """The server was restored: all resourceVersions of that time count no longer."""
         self.reconnected(time.monotonic())
-        known = self._definitions.get(resource.name)
-        alone = not is_built_in(resource) and (known is None or known.body is None)
-        now = time.monotonic()
+        alone, now = self._serving.is_aggregated(resource), time.monotonic()
         with self._lock:
             at, limit_s = self._went_back_at, self._settings.live_within_s
             # An aggregated API has resourceVersions of its own. And of those that notice the same
@@ -489,23 +379,6 @@ def _same_requests(one: Target, other: Target) -> bool:
         return (resource.name, resource.version, resource.namespaced, target.polled, str(target))
 
     return bare(one) == bare(other)
-
-
-def _told(
-    unknown: Mapping[str, UnknownResourceError], unread: Mapping[str, str]
-) -> dict[str, UnknownResourceError]:
-    """With a hint where the resource may be one of an API whose server is away."""
-    if not unread:
-        return dict(unknown)
-    away = "; ".join(f"{version} ({why})" for version, why in sorted(unread.items()))
-    return {
-        scope: UnknownResourceError(
-            f"{error}; what these serve is not known right now: {away}",
-            resource=error.details.get("resource", ""),
-            nearest=list(error.nearest),
-        )
-        for scope, error in unknown.items()
-    }
 
 
 def _state_of(error: VaiError | RefusedError) -> State:
@@ -534,21 +407,3 @@ class _Hooks(Hooks):
 
     def went_back(self, reason: str) -> None:
         self._informer.went_back(self._scope, self._resource, reason)
-
-
-class _SharedDiscovery:
-    """Full discovery, for those who ask for it at the same moment."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._lock = threading.Lock()
-        self._found: Discovery | None = None
-        self._at = float("-inf")
-
-    def get(self) -> Discovery:
-        """What is served, at most a moment ago; raises as `discover`."""
-        with self._lock:
-            if self._found is None or time.monotonic() - self._at > _DISCOVERY_SHARED_S:
-                self._found = discover(self._transport)
-                self._at = time.monotonic()
-            return self._found
