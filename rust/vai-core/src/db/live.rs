@@ -89,9 +89,17 @@ pub struct Count {
     /// Bytes of answers as they came from the connection, heads included, above TLS.
     pub received_bytes: u64,
     /// Of the requests: those that repeat one that failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u64,
     /// Answers 429 (Too Many Requests).
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub throttled: u64,
+}
+
+/// What is rare is not written: the file of 200 scopes is written a dozen times a second.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Count {
