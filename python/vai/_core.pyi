@@ -8,6 +8,7 @@ Every call may raise `vai.errors.ForkedError` (in a child of the process that op
 `vai.errors.ClosedError`, and, from SQLite, `CorruptError`, `DiskFullError` or `ReadOnlyError`.
 """
 
+from collections.abc import Sequence
 from typing import Literal, final
 
 from typing_extensions import Buffer
@@ -50,6 +51,12 @@ def parse_label_selector(text: str) -> str:
 
 def parse_field_selector(text: str) -> str:
     """The selector in canonical form. Raises InvalidSelectorError with its position."""
+
+def parse_drop(paths: Sequence[str]) -> list[str]:
+    """Paths to leave out of every object: canonical, in order, none inside another.
+
+    Raises InvalidRequestError for what is no path of keys, or what vai itself needs.
+    """
 
 def compare_resource_versions(a: str, b: str) -> int | None:
     """-1, 0 or 1; None where either is not a canonical decimal number (incomparable)."""
@@ -401,8 +408,12 @@ class Store:
         label_selector: str,
         field_selector: str,
         redaction: Literal["none", "metadata"],
+        drop: list[str] = ...,
     ) -> int:
-        """Id of the scope, made if new. `resource` is a recorded `plural[.group]`."""
+        """Id of the scope, made if new. `resource` is a recorded `plural[.group]`.
+
+        `drop`: paths that are left out of every object; a part of what makes the scope.
+        """
     def checkpoint(self, scope: int) -> tuple[str | None, bool]:
         """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
@@ -443,11 +454,24 @@ class Store:
     ) -> None: ...
     def heard(self, scope: int) -> None:
         """The API server answered something about this scope right now."""
+    def count(
+        self,
+        scope: int,
+        verb: str,
+        requests: int,
+        received_bytes: int,
+        retries: int,
+        throttled: int,
+    ) -> None:
+        """Add to what was asked of the server about a scope; 0 for the cluster as a whole."""
+    def traffic(self) -> bytes:
+        """JSON of `vai.types.Traffic`, or null: of this writer, or as another one last told."""
     def proven(self, scope: int, at_boottime_s: float) -> None:
         """Complete as of that moment. Takes effect after all that was pushed before is durable."""
 
     # sync
-    def begin_list(self, scope: int) -> Listing: ...
+    def begin_list(self, scope: int, polled: bool = False) -> Listing:
+        """`polled`: no watch follows, and objects may lack uid and resourceVersion."""
     def begin_watch(self, scope: int, gzip: bool = False) -> Watching: ...
     def flush(self) -> int:
         """Wait until all that was queued is committed. Returns the seq."""

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -39,6 +39,11 @@ def parse_duration(text: str) -> float:
     raise InvalidRequestError(f"invalid duration {text!r}: write it as 30s, 4m or 1h30m")
 
 
+#: Instead of a number: the profile decides.
+_OF_PROFILE: Final = 0.0
+_LIVE_WITHIN_S: Final = {"standard": 30.0, "edge": 300.0}
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How vai syncs. Every default names its source.
 
@@ -62,13 +67,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         forbidden_cap_s: longest wait between tries while rights are missing.
         first_lists: how many scopes list at the same time.
         compress: ask for gzip; None decides by the address.
+        qps: requests that go out to a cluster in a second, on average; 0 for any number.
+        burst: requests that go out at once after a pause.
+        bytes_per_second: bytes of lists that are read in a second, on average; 0 for any number.
+            What watches bring is counted and makes lists wait, but is never held up itself.
+        poll_every_s: between two lists of a resource that can't be watched; 0 for the longest
+            time that keeps it live.
+        stagger_s: between the starts of two scopes.
+        profile: `edge` for a metered link: plain objects without the server's printer cells, gzip
+            always, proofs ten times as seldom.
     """
 
     file: str | None = None
     kubeconfig: str | None = None
     context: str | None = None
-    # design: a quiet resource proves itself about every 17 s, and a dead link is noticed in 25 s.
-    live_within_s: float = 30.0
+    # 30 s: a quiet resource proves itself about every 17 s, and a dead link is noticed in 25 s.
+    # 300 s in the edge profile: three requests per scope in about 140 s.
+    live_within_s: float = _OF_PROFILE
     # client-go tools/pager/pager.go, defaultPageSize.
     page_size: int = 500
     # A third of client-go's dialer (transport/cache.go, 30 s): a dead link has to be told from a
@@ -99,8 +114,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # requests in flight of a default kube-apiserver (--max-requests-inflight).
     first_lists: int = 4
     compress: bool | None = None
+    # kubectl's for discovery (cli-runtime genericclioptions/config_flags.go: discoveryQPS 50,
+    # discoveryBurst 300). client-go's 5 and 10 (rest/config.go) are for controllers that write
+    # now and then: 60 scopes need 11 requests a second to stay proven, 200 need 38.
+    qps: float = 50.0
+    burst: int = 300
+    # The link's own speed; `first_lists` and pages bound what a server prepares at a time.
+    bytes_per_second: float = 0.0
+    # The next list has to be there before the last one is too old; see `poll_s`.
+    poll_every_s: float = 0.0
+    # 60 scopes start within 0.6 s; two cores of a server take some hundred TLS handshakes a second.
+    stagger_s: float = 0.01
+    profile: Literal["standard", "edge"] = "standard"
 
     def __post_init__(self) -> None:
+        if self.profile not in _LIVE_WITHIN_S:
+            raise InvalidRequestError(
+                f"there is no profile {self.profile!r}: standard, or edge for metered links"
+            )
+        if self.live_within_s == _OF_PROFILE:
+            msgspec.structs.force_setattr(self, "live_within_s", _LIVE_WITHIN_S[self.profile])
         if self.live_within_s < _LEAST_LIVE_S:
             raise InvalidRequestError(
                 f"live_within must be at least {_LEAST_LIVE_S:g}s: a proof takes a watch of "
@@ -112,6 +145,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequestError(f"streaming_lists: {error}") from None
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
+        if self.qps < 0 or self.burst < 1:
+            raise InvalidRequestError("qps must be at least 0 (no limit), burst at least 1")
+        if self.bytes_per_second and self.bytes_per_second < _LEAST_BYTES_PER_SECOND:
+            raise InvalidRequestError(
+                f"bytes_per_second must be 0 (no limit) or at least {_LEAST_BYTES_PER_SECOND}: "
+                "kube-apiserver ends a list that takes longer than a minute"
+            )
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether the link is metered."""
+        return self.profile == "edge"
+
+    def poll_s(self, objects: int) -> float:
+        """Between two lists of a resource that can't be watched and has so many objects.
+
+        Four fifths of `live_within_s`, which leaves the rest for the list itself; longer where that
+        would cost the server more than 50 objects a second, as for proofs by list.
+        """
+        return max(self.poll_every_s or self.live_within_s * 0.8, objects * 0.02)
 
     @property
     def long_watch_s(self) -> int:
@@ -134,6 +187,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.connect_timeout_s, self.answer_timeout_s, self.live_within_s / 6)
 
 
+#: A page of 500 objects of 5 KB, not compressed, in half a minute.
+_LEAST_BYTES_PER_SECOND: Final = 80_000
 #: A quick watch (3 s), a long one (3 s) and the next bookmark (1.8 s) have to fit.
 _LEAST_LIVE_S: Final = 8.0
 _STREAMING: Final = frozenset({"auto", "always", "never"})
@@ -159,6 +214,12 @@ def _streaming(text: str) -> str:
     return text
 
 
+def _number(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        raise InvalidRequestError(f"{text!r} is not a number")
+    return float(text)
+
+
 _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_FILE": ("file", str),
     "VAI_KUBECONFIG": ("kubeconfig", str),
@@ -167,6 +228,10 @@ _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_PAGE_SIZE": ("page_size", _count),
     "VAI_COMPRESS": ("compress", _flag),
     "VAI_STREAMING_LISTS": ("streaming_lists", _streaming),
+    "VAI_PROFILE": ("profile", str),
+    "VAI_QPS": ("qps", _number),
+    "VAI_BURST": ("burst", _count),
+    "VAI_BYTES_PER_SECOND": ("bytes_per_second", _number),
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -20,6 +20,11 @@ JsonValue: TypeAlias = Any
 
 T = TypeVar("T")
 
+#: What whoever meets a redacted object can do.
+TO_KEEP_THE_REST: Final = (
+    "sync with secret_values=True (--secret-values) to keep the rest of Secrets and their like, "
+    "anything else without Redaction.METADATA (--metadata-only)"
+)
 #: What a redacted object still has: the fields of PartialObjectMetadata
 #: (https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches).
 _METADATA_KEYS = frozenset({"apiVersion", "kind", "metadata"})
@@ -304,8 +309,7 @@ class Object(Mapping[str, JsonValue]):
 
     def _refuse(self, what: str) -> NoReturn:
         raise NotKeptError(
-            f"{what} of {self.key!r} can't be read: only its metadata is kept; "
-            "sync with secret_values=True (--secret-values) to keep the rest",
+            f"{what} of {self.key!r} can't be read: only its metadata is kept; {TO_KEEP_THE_REST}",
             key=self.key,
         )
 

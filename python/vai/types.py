@@ -14,6 +14,8 @@ import msgspec
 
 #: Everything but leases, where a list of resources is asked for.
 EVERYTHING: Final = "*"
+#: The document of a file with scopes that were asked for and name nothing: JSON, why by scope.
+UNKNOWN_SCOPES: Final = "sync/unknown"
 
 
 class State(StrEnum):
@@ -85,11 +87,17 @@ class Scope(msgspec.Struct, frozen=True):
 
     Attributes:
         resource: a name as kubectl takes it: plural, singular, short name or kind, with
-            `.group` where it is not unique; `*` for every resource but leases.
+            `.group` where it is not unique, or a category; a pattern such as `*.apps`; `*` for
+            every resource that can be watched but leases.
         namespace: a namespace, several (each becomes a scope of its own), or None for all.
         label_selector: Kubernetes label selector; empty for all.
         field_selector: Kubernetes field selector; empty for all.
         redaction: None for the default (Secrets and their like: metadata only).
+        exclude: what to leave out of it: names as above, or shell-style patterns against
+            `plural.group`: `events`, `leases.*`, `*.metrics.k8s.io`.
+        priority: scopes with more list first; None for the default order: namespaces, nodes and
+            CustomResourceDefinitions (100), everything else (0), events (-100).
+        drop: paths that are left out of every object: `metadata.managedFields`.
     """
 
     resource: str
@@ -97,6 +105,9 @@ class Scope(msgspec.Struct, frozen=True):
     label_selector: str = ""
     field_selector: str = ""
     redaction: Redaction | None = None
+    exclude: Sequence[str] = ()
+    priority: int | None = None
+    drop: Sequence[str] = ()
 
     @property
     def namespaces(self) -> tuple[str | None, ...]:
@@ -119,6 +130,10 @@ class Scope(msgspec.Struct, frozen=True):
             words.append(f"with labels {self.label_selector}")
         if self.field_selector:
             words.append(f"with fields {self.field_selector}")
+        if self.exclude:
+            words.append(f"but {', '.join(self.exclude)}")
+        if self.drop:
+            words.append(f"without {', '.join(self.drop)}")
         return " ".join(words)
 
 
@@ -186,7 +201,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
         contact_age_s: seconds since the API server was last heard; None if never.
         resource_version: up to which the rows are complete; None if never listed.
         since_s: seconds that this state has lasted.
-        reason: why, in words; empty when live.
+        reason: why, in words; empty when live, unless it is polled instead of watched.
     """
 
     state: State
@@ -239,7 +254,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
             return f"never synced{': ' + self.reason if self.reason else ''}"
         age = "never proven" if self.age_s is None else f"proven {duration(self.age_s)} ago"
         if self.state is State.LIVE:
-            return f"live, {age}"
+            return f"live, {age}{': ' + self.reason if self.reason else ''}"
         head = f"{self.state.value} since {duration(self.since_s)}, {age}"
         return f"{head}: {self.reason}" if self.reason else head
 
@@ -261,6 +276,7 @@ class ScopeStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     objects: int
     resource_version: str | None
+    drop: tuple[str, ...] = ()
 
     @property
     def freshness(self) -> Freshness:
@@ -286,7 +302,67 @@ class ScopeStatus(msgspec.Struct, frozen=True, kw_only=True):
             words.append(f"with fields {self.field_selector}")
         if self.redaction is Redaction.METADATA:
             words.append("(metadata only)")
+        if self.drop:
+            words.append(f"without {', '.join(self.drop)}")
         return " ".join(words)
+
+
+class RequestCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of one verb.
+
+    Attributes:
+        requests: that went out.
+        received_bytes: of their answers as they came from the connection: heads included, still
+            compressed, above TLS.
+        retries: of the requests, those that repeat one that failed.
+        throttled: answers 429 (Too Many Requests).
+    """
+
+    requests: int = 0
+    received_bytes: int = 0
+    retries: int = 0
+    throttled: int = 0
+
+    def __add__(self, other: RequestCount) -> RequestCount:
+        return RequestCount(
+            requests=self.requests + other.requests,
+            received_bytes=self.received_bytes + other.received_bytes,
+            retries=self.retries + other.retries,
+            throttled=self.throttled + other.throttled,
+        )
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a writer asked its server for since it began.
+
+    Attributes:
+        pid: the process.
+        since_s: seconds since it began to count.
+        scopes: by the id of the scope, 0 for what is asked for the cluster as a whole; then by
+            verb: list, watch, probe, discovery, other.
+    """
+
+    pid: int
+    since_s: float
+    scopes: dict[int, dict[str, RequestCount]]
+
+    @property
+    def verbs(self) -> dict[str, RequestCount]:
+        """Of all scopes together, by verb."""
+        found: dict[str, RequestCount] = {}
+        for verbs in self.scopes.values():
+            for verb, count in verbs.items():
+                found[verb] = found.get(verb, RequestCount()) + count
+        return found
+
+    def of(self, scope: int) -> RequestCount:
+        """Of one scope, all verbs together."""
+        return sum(self.scopes.get(scope, {}).values(), RequestCount())
+
+    @property
+    def total(self) -> RequestCount:
+        """Of everything."""
+        return sum(self.verbs.values(), RequestCount())
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):

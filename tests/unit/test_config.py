@@ -71,3 +71,28 @@ def test_a_dead_link_is_noticed_within_the_limit(live_within_s: float) -> None:
 def test_limits_too_short_to_be_proven_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="at least 8s"):
         Settings(live_within_s=5)
+
+
+def test_a_profile_decides_what_is_not_given() -> None:
+    assert load_settings({}).live_within_s == 30
+    assert load_settings({}, profile="edge").live_within_s == 300
+    assert load_settings({"VAI_PROFILE": "edge"}, live_within_s=20).live_within_s == 20
+    assert Settings(profile="edge").is_edge
+    with pytest.raises(InvalidRequestError, match="no profile 'egde'"):
+        load_settings({}, profile="egde")
+
+
+def test_budgets_that_can_not_be_kept_are_refused() -> None:
+    assert load_settings({"VAI_QPS": "2.5", "VAI_BYTES_PER_SECOND": "100000"}).qps == 2.5
+    with pytest.raises(InvalidRequestError, match="VAI_QPS: 'many' is not a number"):
+        load_settings({"VAI_QPS": "many"})
+    with pytest.raises(InvalidRequestError, match=r"at least 80000: .* longer than a minute"):
+        Settings(bytes_per_second=1000)
+    with pytest.raises(InvalidRequestError, match="qps must be"):
+        Settings(qps=-1)
+
+
+def test_what_is_polled_stays_live_unless_that_would_cost_the_server_too_much() -> None:
+    assert Settings().poll_s(10) == 24
+    assert Settings().poll_s(5000) == 100
+    assert Settings(poll_every_s=60).poll_s(10) == 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal, final
@@ -46,6 +46,7 @@ def connect(
     live_within: float | timedelta | None = None,
     settings: Settings | None = None,
     fields: str | os.PathLike[str] | None = None,
+    exclude: Sequence[str] = (),
 ) -> Cache:
     """Open a cluster file and keep these scopes of it current in the background.
 
@@ -71,6 +72,8 @@ def connect(
         fields: a TOML file of fields to index besides vai's own, a table per resource:
             `[pods]`, then `".spec.priority" = "int"`. What the file no longer names stays until
             `Cache.unindex`. A process that only follows another one does not index.
+        exclude: left out of every scope: names, or shell-style patterns against `plural.group`
+            (`["events", "*.metrics.k8s.io"]`).
 
     Raises:
         InvalidRequestError: a selector, a kubeconfig, the file of fields or another argument is
@@ -80,7 +83,7 @@ def connect(
         FileError: the file can't be used; it was not touched.
     """
     chosen = _settings(settings, kubeconfig, context, live_within)
-    wanted = wanted_scopes(scopes, secret_values=secret_values)
+    wanted = wanted_scopes(scopes, secret_values=secret_values, exclude=exclude)
     asked = () if fields is None else read_fields(fields)
     if not wanted and role != "reader":
         raise InvalidRequestError("say what to keep: scopes=['pods'], or ['*'] for everything")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from vai.errors import InvalidRequestError, NotKeptError
-from vai.store import parse_field_selector, parse_label_selector
+from vai.store import parse_drop, parse_field_selector, parse_label_selector
 from vai.types import EVERYTHING, Redaction, Resource, Scope, ScopeStatus, State
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def identity_of(resource: Resource, name: str, namespace: str | None) -> tuple[s
 
 
 def wanted_scopes(
-    scopes: Iterable[Scope | str] | Scope | str, *, secret_values: bool = False
+    scopes: Iterable[Scope | str] | Scope | str,
+    *,
+    secret_values: bool = False,
+    exclude: Sequence[str] = (),
 ) -> tuple[Scope, ...]:
     """Scopes as Scope objects, one per namespace, with selectors in canonical form.
 
@@ -69,6 +72,7 @@ def wanted_scopes(
     if isinstance(scopes, (str, Scope)):
         scopes = [scopes]
     found: dict[Scope, None] = {}
+    everywhere = words_of(exclude, "exclude")
     for entry in scopes:
         scope = Scope(entry) if isinstance(entry, str) else entry
         if not scope.resource:
@@ -84,9 +88,23 @@ def wanted_scopes(
                 parse_label_selector(scope.label_selector),
                 parse_field_selector(scope.field_selector),
                 scope.redaction or (Redaction.NONE if secret_values else None),
+                tuple(dict.fromkeys((*words_of(scope.exclude, "exclude"), *everywhere))),
+                scope.priority,
+                tuple(parse_drop(words_of(scope.drop, "drop"))),
             )
             found[one] = None
     return tuple(found)
+
+
+def words_of(words: Sequence[str], what: str) -> tuple[str, ...]:
+    """Words, each once.
+
+    Raises:
+        InvalidRequestError: one is empty, or it is one text where several are to be given.
+    """
+    if isinstance(words, str) or not all(words):
+        raise InvalidRequestError(f"{what}={words!r}: give a list of words, none of them empty")
+    return tuple(dict.fromkeys(words))
 
 
 def covers(status: ScopeStatus, target: Target) -> bool:
@@ -98,6 +116,7 @@ def covers(status: ScopeStatus, target: Target) -> bool:
         and status.field_selector in ("", target.field_selector)
         # Metadata is a part of the whole object, not the other way round.
         and status.redaction in (Redaction.NONE, target.redaction)
+        and set(status.drop) <= set(target.drop)
     )
 
 

@@ -119,7 +119,8 @@ class Reads:
             everything = scope.resource == EVERYTHING
             targets = self.targets(scope)
             if not targets:
-                found[str(scope)] = pending.get(str(scope)) or self._unknown(scope)
+                why = pending.get(str(scope)) or self._unknown(scope)
+                found |= {str(scope): why} if why else {}
             for target in targets:
                 why = _unsettled(target, statuses, everything=everything)
                 if why is not None:
@@ -127,6 +128,9 @@ class Reads:
         return found
 
     def _unknown(self, scope: Scope) -> str:
+        if scope.exclude and self.targets(msgspec.structs.replace(scope, exclude=())):
+            # All that it names is excluded: there is nothing to wait for.
+            return ""
         try:
             return f"no scope of {self.store.resolve(scope.resource).name}"
         except (UnknownResourceError, NotSyncedError) as error:

@@ -10,7 +10,7 @@ import msgspec
 
 from vai.cache.explain import Explain
 from vai.errors import NotKeptError
-from vai.objects import Object
+from vai.objects import TO_KEEP_THE_REST, Object
 from vai.store import ChangeRow, Facet, Rows, Summary
 from vai.types import Freshness, Position, Resource
 
@@ -157,7 +157,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaul
         if hidden is not None:
             raise NotKeptError(
                 f"a list of {hidden.resource} can't be given as bytes: only their metadata is "
-                "kept; sync with secret_values=True (--secret-values) to keep the rest",
+                f"kept; {TO_KEEP_THE_REST}",
                 resource=hidden.resource,
             )
         kind, version = "List", "v1"

@@ -48,3 +48,19 @@ def complete_resource(
     except (VaiError, Failure, OSError):
         return []
     return [name for name in kept if name.startswith(incomplete)]
+
+
+def complete_resources(
+    ctx: click.Context,
+    _param: click.Parameter,
+    incomplete: str,
+) -> list[str]:
+    """The same for a list by comma of whatever the cluster of the file serves."""
+    before, comma, word = incomplete.rpartition(",")
+    try:
+        path = file_of(ctx.params.get("file"), ctx.params.get("context"))
+        with open_reader(path) as store:
+            served = sorted(resource.name for resource in store.resources())
+    except (VaiError, Failure, OSError):
+        return []
+    return [f"{before}{comma}{name}" for name in served if name.startswith(word)]

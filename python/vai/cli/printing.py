@@ -74,7 +74,8 @@ def _refuse_redacted(parts: Iterable[Part]) -> None:
             name = part.resource.name
             raise Failure(
                 f"{name} {hidden.key!r} is kept without its values: `vai sync --resources"
-                f" {name} --secret-values` keeps them; -o name and tables work without"
+                f" {name} --secret-values` keeps them (what is no Secret: without --metadata-only);"
+                " -o name and tables work without"
             )
 
 

@@ -11,7 +11,17 @@ import msgspec
 
 from vai.cli.command import Command
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
-from vai.types import Cluster, ConsumerStatus, Field, Redaction, ScopeStatus, State, duration
+from vai.cli.reading import PROBLEM
+from vai.types import (
+    UNKNOWN_SCOPES,
+    ConsumerStatus,
+    Field,
+    Redaction,
+    ScopeStatus,
+    State,
+    Traffic,
+    duration,
+)
 
 if TYPE_CHECKING:
     from vai.store import Store
@@ -45,9 +55,13 @@ def status(file: str | None, output: str, kubeconfig: str | None, context: str |
       gone         the server serves the resource no longer
       never        nothing was synced yet
 
+    Requests and bytes are those that the writing process has asked for since it began (or did,
+    if it has ended): bytes as they came from the connection, compressed, above TLS.
+
     Examples:
       vai status --file prod.db
       vai status --file prod.db -o json | jq '.scopes[] | select(.state != "live")'
+      vai status --file prod.db -o json | jq '.requests.total'
 
     Exit codes:
       0  done
@@ -57,39 +71,60 @@ def status(file: str | None, output: str, kubeconfig: str | None, context: str |
     path = file_of(file, context, kubeconfig)
     with open_reader(path) as store:
         if output == "json":
-            found = json_of(store.cluster(), store.scopes(), store.fields(), store.consumers())
-            click.echo(found)
+            click.echo(json_of(store))
         else:
             for line in _table(path, store):
                 click.echo(line)
 
 
-def json_of(
-    cluster: Cluster | None,
-    scopes: Sequence[ScopeStatus],
-    fields: Sequence[Field],
-    consumers: Sequence[ConsumerStatus],
-) -> str:
-    """`{"cluster": {…}, "scopes": [{"resource": "pods", …}], "fields": […], "consumers": […]}`."""
+def json_of(store: Store) -> str:
+    """What `vai status` tells, for machines.
+
+    `{"cluster": {…}, "scopes": [{"resource": "pods", …, "requests": {"list": {…}}}], "fields": […],
+    "consumers": […], "requests": {"since_s": …, "total": {…}, "verbs": {…}}, "problems": {…}}`
+    """
+    traffic = store.traffic()
     document = {
-        "cluster": cluster,
-        "scopes": [_scope_json(one) for one in scopes],
-        "fields": list(fields),
-        "consumers": list(consumers),
+        "cluster": store.cluster(),
+        "scopes": [_scope_json(one, traffic) for one in store.scopes()],
+        "fields": list(store.fields()),
+        "consumers": list(store.consumers()),
+        "requests": None if traffic is None else _traffic_json(traffic),
+        "problems": _problems(store),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
 
+def _traffic_json(traffic: Traffic) -> dict[str, Any]:
+    return {
+        "pid": traffic.pid,
+        "since_s": traffic.since_s,
+        "total": traffic.total,
+        "verbs": traffic.verbs,
+    }
+
+
+def _problems(store: Store) -> dict[str, str]:
+    """Why, per scope that was asked for and has no place in the file; `sync` for the whole."""
+    found = msgspec.json.decode(store.document(UNKNOWN_SCOPES) or b"{}", type=dict[str, str])
+    whole = store.document(PROBLEM)
+    return found | ({"sync": whole.decode()} if whole else {})
+
+
 _MB = 1_000_000
+
+# As `vai.kube` counts them.
+_VERBS = ("list", "watch", "probe", "discovery", "other")
 
 # The fields that scripts look for come first.
 _FIRST = ("resource", "namespace", "state", "age_s", "objects", "resource_version")
 
 
-def _scope_json(one: ScopeStatus) -> dict[str, Any]:
+def _scope_json(one: ScopeStatus, traffic: Traffic | None) -> dict[str, Any]:
     values = msgspec.to_builtins(one)
     rest = {key: value for key, value in values.items() if key not in _FIRST}
-    return {**{key: values[key] for key in _FIRST}, **rest}
+    asked = None if traffic is None else traffic.scopes.get(one.id, {})
+    return {**{key: values[key] for key in _FIRST}, **rest, "requests": asked}
 
 
 def _table(path: Path, store: Store) -> list[str]:
@@ -97,10 +132,27 @@ def _table(path: Path, store: Store) -> list[str]:
 
     scopes = store.scopes()
     rows: list[tuple[str, ...]] = [
-        ("RESOURCE", "NAMESPACE", "STATE", "SINCE", "PROVEN", "OBJECTS", "NOTE")
+        (
+            "RESOURCE",
+            "NAMESPACE",
+            "STATE",
+            "SINCE",
+            "PROVEN",
+            "OBJECTS",
+            "REQUESTS",
+            "RECEIVED",
+            "NOTE",
+        )
     ]
-    rows += [_row(one) for one in scopes]
-    head = [*_head(path, store), *_fields(store.fields()), ""]
+    traffic = store.traffic()
+    rows += [_row(one, traffic) for one in scopes]
+    head = [
+        *_head(path, store),
+        *_asked(traffic),
+        *_fields(store.fields()),
+        *(f"Problem:  {name}: {why}" for name, why in _problems(store).items()),
+        "",
+    ]
     if not scopes:
         return [*head, "never synced"]
     return [*head, *(line.rstrip() for line in lines_of(rows))]
@@ -120,10 +172,31 @@ def _fields(fields: Sequence[Field]) -> list[str]:
     return [f"{'Fields:' if number == 0 else '':9} {line}" for number, line in enumerate(lines)]
 
 
-def _row(one: ScopeStatus) -> tuple[str, ...]:
+def _asked(traffic: Traffic | None) -> list[str]:
+    """What was asked of the server, by verb."""
+    if traffic is None:
+        return []
+    total = traffic.total
+    verbs = [f"{traffic.verbs[verb].requests:,} {verb}" for verb in _VERBS if verb in traffic.verbs]
+    failed = [
+        f"{count:,} {what}"
+        for count, what in ((total.retries, "repeated"), (total.throttled, "times 429"))
+        if count
+    ]
+    return [
+        f"Asked:    {total.requests:,} requests ({', '.join(verbs) or 'none'}), "
+        f"{megabytes(total.received_bytes)} received in {duration(traffic.since_s)}"
+        + "".join(f", {part}" for part in failed)
+    ]
+
+
+def _row(one: ScopeStatus, traffic: Traffic | None) -> tuple[str, ...]:
+    asked = None if traffic is None else traffic.of(one.id)
     kept = [part for part in (one.label_selector, one.field_selector) if part]
     if one.redaction is Redaction.METADATA:
         kept.append("metadata only")
+    if one.drop:
+        kept.append(f"without {', '.join(one.drop)}")
     note = "; ".join([*kept, *([one.reason] if one.reason else [])])
     return (
         one.resource,
@@ -132,6 +205,8 @@ def _row(one: ScopeStatus) -> tuple[str, ...]:
         "" if one.state is State.NEVER else duration(one.since_s),
         "never" if one.age_s is None else f"{duration(one.age_s)} ago",
         str(one.objects),
+        "" if asked is None else str(asked.requests),
+        "" if asked is None else megabytes(asked.received_bytes),
         note,
     )
 

@@ -10,17 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec.structs import replace
 
 from vai.cli.command import Command
 from vai.cli.failures import EXIT_ERROR, Failure, check_selectors, warn
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option
+from vai.cli.options import complete_resources
 from vai.errors import ForbiddenError, UnknownResourceError, VaiError
-from vai.types import FieldAsk, Scope, ScopeStatus, State, duration
+from vai.types import FieldAsk, Redaction, Scope, ScopeStatus, State, duration
 
 if TYPE_CHECKING:
+    from vai.config import Settings
     from vai.informer import Informer
     from vai.store import Store
 
@@ -75,7 +78,29 @@ class Standing:
     "-r",
     "--resources",
     required=True,
-    help="Comma-separated, as kubectl names them; `all` is every resource but leases and Secrets.",
+    help="Comma-separated, as kubectl names them, or patterns as *.apps; `all` is every resource "
+    "that can be watched but leases and Secrets.",
+    shell_complete=complete_resources,
+)
+@click.option(
+    "--exclude",
+    help="Leave these out of --resources: names or patterns by comma, as events,*.metrics.k8s.io.",
+    shell_complete=complete_resources,
+)
+@click.option(
+    "--first",
+    help="Keep these too, and list them before the others: names or patterns by comma.",
+    shell_complete=complete_resources,
+)
+@click.option(
+    "--metadata-only",
+    help="Keep only the metadata of these, also if --resources has them: names or patterns.",
+    shell_complete=complete_resources,
+)
+@click.option(
+    "--drop",
+    metavar="PATHS",
+    help="Leave these out of every object: paths by comma, as metadata.managedFields.",
 )
 @click.option("-n", "--namespace", help="Only these namespaces, by comma.  [default: all]")
 @click.option("-l", "--selector", default="", help="Only objects that match this label selector.")
@@ -94,6 +119,16 @@ class Standing:
     metavar="FILE",
     help="Index the fields that this TOML file names, besides vai's own.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(["standard", "edge"]),
+    envvar="VAI_PROFILE",
+    help="edge is for metered links: gzip always, fewer bytes, proofs ten times as seldom.",
+)
+@click.option("--qps", type=float, help="Most requests a second, on average.  [default: 50]")
+@click.option(
+    "--bytes-per-second", type=float, help="Read lists no faster than this.  [default: any speed]"
+)
 @kubeconfig_option
 @context_option
 @click.pass_context
@@ -110,6 +145,13 @@ def sync(
     fields: str | None,
     kubeconfig: str | None,
     context: str | None,
+    exclude: str | None,
+    first: str | None,
+    metadata_only: str | None,
+    drop: str | None,
+    profile: str | None,
+    qps: float | None,
+    bytes_per_second: float | None,
 ) -> None:
     """List and watch resources of a cluster and keep them in a file, until it is interrupted.
 
@@ -124,9 +166,15 @@ def sync(
     A file of fields has a table per resource and a line per path: [pods], then
     ".spec.priority" = "int". They are built in the background; `vai status` tells how far.
 
+    Patterns are shell-style and match `plural.group`. Namespaces, nodes and CRDs list first,
+    events last. What can't be watched is kept only when named, and polled.
+
     Examples:
       vai sync --file prod.db --resources pods,deployments.apps
       vai sync --file prod.db --resources all --context prod
+      vai sync --file prod.db --resources '*' --exclude 'events,*.metrics.k8s.io' --first pods
+      vai sync --file edge.db --resources pods,nodes --metadata-only configmaps --profile edge
+      vai sync --file prod.db --resources all --drop metadata.managedFields --qps 20
       vai sync --file shop.db --resources pods,secrets -n shop,billing -l tier=web
       vai sync --file prod.db --resources pods --once && vai get pods -A --file prod.db
 
@@ -136,14 +184,36 @@ def sync(
       2  wrong usage
     """
     limit_s = _timeout(timeout, once=once)
-    scopes = _scopes(resources, namespace, selector, field_selector)
+    check_selectors(selector, field_selector)
+    spaces = None if namespace is None else _parts(namespace, "--namespace")
+    common = Scope(
+        "",
+        spaces,
+        selector,
+        field_selector,
+        exclude=_maybe(exclude, "--exclude"),
+        drop=_maybe(drop, "--drop"),
+    )
+    scopes = _scopes(
+        _parts(resources, "--resources"),
+        _maybe(first, "--first"),
+        _maybe(metadata_only, "--metadata-only"),
+        common,
+    )
+    settings = _settings(
+        kubeconfig=kubeconfig,
+        context=context,
+        profile=profile,
+        qps=qps,
+        bytes_per_second=bytes_per_second,
+    )
     asked = _asked(fields)
     path = file_of(file, context, kubeconfig)
     if file is None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         _until_signalled() as stopped,
-        _running(path, scopes, secret_values, asked, kubeconfig, context) as running,
+        _running(path, scopes, secret_values, asked, settings) as running,
     ):
         done = _watch(*running, stopped, once=once, limit_s=limit_s)
     if once and not stopped.is_set():
@@ -151,6 +221,8 @@ def sync(
 
 
 _ALL: Final = frozenset({"all", "*"})
+#: Before everything that has no priority of its own, after namespaces, nodes and CRDs.
+_EARLY: Final = 50
 
 
 def _timeout(text: str | None, *, once: bool) -> float | None:
@@ -167,11 +239,31 @@ def _timeout(text: str | None, *, once: bool) -> float | None:
         raise click.BadParameter(str(error), param_hint="'--timeout'") from None
 
 
-def _scopes(resources: str, namespace: str | None, labels: str, fields: str) -> list[Scope]:
-    check_selectors(labels, fields)
-    names = _parts(resources, "--resources")
-    spaces = None if namespace is None else _parts(namespace, "--namespace")
-    return [Scope(name, spaces, labels, fields) for name in names]
+def _scopes(
+    names: Sequence[str], first: Sequence[str], metadata_only: Sequence[str], common: Scope
+) -> list[Scope]:
+    """The scopes that are meant; of what is in several lists, the narrowest one counts."""
+    whole = replace(common, exclude=(*common.exclude, *metadata_only))
+    plain = [replace(whole, resource=name) for name in names if name not in metadata_only]
+    early = [replace(whole, resource=name, priority=_EARLY) for name in first]
+    partial = [
+        replace(common, resource=name, redaction=Redaction.METADATA) for name in metadata_only
+    ]
+    return [*plain, *early, *partial]
+
+
+def _settings(**arguments: Any) -> Settings:
+    from vai.config import load_settings
+    from vai.errors import InvalidRequestError
+
+    try:
+        return load_settings(**arguments)
+    except InvalidRequestError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _maybe(text: str | None, option: str) -> tuple[str, ...]:
+    return () if text is None else _parts(text, option)
 
 
 def _asked(fields: str | None) -> tuple[FieldAsk, ...]:
@@ -218,15 +310,12 @@ def _running(
     scopes: Sequence[Scope],
     secret_values: bool,
     fields: Sequence[FieldAsk],
-    kubeconfig: str | None,
-    context: str | None,
+    settings: Settings,
 ) -> Iterator[tuple[Store, Informer]]:
     """The file, opened as its writer, and what keeps it current."""
     from vai.cache.query import wanted_scopes
-    from vai.config import load_settings
     from vai.store import Store
 
-    settings = load_settings(kubeconfig=kubeconfig, context=context)
     wanted = wanted_scopes(scopes, secret_values=secret_values)
     # A second writer is refused, and a wrong file, before `kubernetes` is imported.
     with Store(path, "writer", live_within=settings.live_within_s) as store:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,13 +23,15 @@ from vai.errors import (
     UnknownResourceError,
     VaiError,
 )
-from vai.informer.plan import Target, plan
-from vai.kube import Discovery, Source, Transport
-from vai.kube.discovery import Definition, definition, discover, identify, is_built_in
+from vai.informer.places import Places
+from vai.informer.plan import Target, plan, unmatched
+from vai.informer.serving import Serving
+from vai.kube import Source, Transport
+from vai.kube.discovery import identify
 from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
-from vai.store import Catalogue, Store, boottime_s, compare_resource_versions, nearest
-from vai.types import Cluster, FieldAsk, Resource, Scope, State
+from vai.store import Catalogue, Store, boottime_s, compare_resource_versions
+from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Resource, Scope, State
 
 _log: Final = logging.getLogger("vai")
 
@@ -37,12 +39,11 @@ _log: Final = logging.getLogger("vai")
 _STOP_S: Final = 1.5
 #: A resource that is not served yet may come with its CRD.
 _UNKNOWN_AGAIN_S: Final = 30.0
-#: New CRDs join "everything" by themselves: our choice, three small requests in ten minutes.
-_EVERYTHING_AGAIN_S: Final = 600.0
-#: A CRD whose fields change is noticed by then (our choice: one small request per CRD).
-_DEFINITION_AGAIN_S: Final = 300.0
-#: Reflectors that meet the same 404 together share one discovery.
-_DISCOVERY_SHARED_S: Final = 2.0
+#: New CRDs join "everything" by themselves within a minute: our choice. kube-apiserver answers
+#: 304 where nothing changed, so that a round is three requests of a few hundred bytes.
+_EVERYTHING_AGAIN_S: Final = 60.0
+#: Where proofs are seldom, so is this: the same, in proofs.
+_EVERYTHING_AGAIN_PROOFS: Final = 2.0
 #: Where `vai status` finds why nothing could begin.
 PROBLEM: Final = "sync/problem"
 
@@ -71,22 +72,21 @@ class Informer:
         self._scopes = tuple(scopes)
         self._settings = settings
         self._link = Link()
-        self._first_lists = threading.Semaphore(settings.first_lists)
+        self._places = Places(settings.first_lists)
         self._lock = threading.Lock()
         self._reflectors: dict[int, Reflector] = {}
         self._targets: dict[int, Target] = {}
         self._identified = threading.Lock()
         self._identified_at = float("-inf")
-        self._definitions: dict[str, Definition] = {}
-        self._defined_at: dict[tuple[str, str], float] = {}
         self._fields = list(fields)
         self._problems: dict[str, VaiError] = {}
+        self._warned: set[str] = set()
         self._fatal: VaiError | None = None
         self._planned = threading.Event()
         self._stopping = threading.Event()
         self._again = threading.Event()
         self._went_back_at: float | None = None
-        self._discovery = _SharedDiscovery(transport)
+        self._serving = Serving(transport, store)
         self._backoff = Backoff(
             settings.backoff_base_s, settings.offline_cap_s, clock=time.monotonic
         )
@@ -96,6 +96,7 @@ class Informer:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._transport.meter.begin(self._store.count)
         self._thread.start()
 
     def stop(self) -> bool:
@@ -176,20 +177,26 @@ class Informer:
             self._not_now(VaiError(f"{type(error).__name__}: {error}"))
             return self._backoff.next_s()
         self._backoff.reset()
-        return _UNKNOWN_AGAIN_S if self.problems() else _EVERYTHING_AGAIN_S
+        limit_s = self._settings.live_within_s
+        if self.problems():
+            return max(_UNKNOWN_AGAIN_S, limit_s)
+        return max(_EVERYTHING_AGAIN_S, limit_s * _EVERYTHING_AGAIN_PROOFS)
 
     def _begin(self) -> None:
         self._identify()
-        catalogue = self._discover()
+        catalogue = self._serving.catalogue()
         targets, unknown = plan(self._scopes, catalogue)
-        self._store.put_resources(self._with_fields(catalogue, targets))
+        self._serving.record(catalogue, [target.resource for target in targets])
         self._index()
-        for target in targets:
-            self._sync(target)
+        problems = self._serving.explained(unknown)
         with self._lock:
-            self._problems = dict(unknown)
+            self._problems = dict(problems)
+        for rank, target in enumerate(targets):
+            self._sync(target, rank)
         self._planned.set()
-        self._note_problem("")
+        self._warn(catalogue)
+        self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
+        self._note(PROBLEM, b"")
 
     def _identify(self) -> None:
         """Bind the file to the cluster that answers; raises OtherClusterError if it has another."""
@@ -203,64 +210,6 @@ class Informer:
             )
         )
         self._identified_at = time.monotonic()
-
-    def _discover(self) -> Catalogue:
-        """What is served, with what was served before where a part does not answer right now."""
-        recorded = list(self._store.resources())
-        try:
-            found = discover(self._transport)
-        except (ForbiddenError, RefusedError):
-            if not recorded:
-                raise
-            return Catalogue(recorded, nearest)
-        names = {resource.name for resource in found.resources}
-        kept = [
-            resource
-            for resource in recorded
-            if resource.name not in names and resource.api_version in found.failures
-        ]
-        for version, why in found.failures.items():
-            _log.info("discovery of %s failed: %s", version, why)
-        return Catalogue([*found.resources, *kept], nearest)
-
-    def _with_fields(self, catalogue: Catalogue, targets: Iterable[Target]) -> list[Resource]:
-        """The catalogue, with the fields that the CRDs of what is synced declare.
-
-        A definition that can't be read keeps the fields that are recorded: to drop them would mean
-        to build them again.
-        """
-        for resource in {target.resource.name: target.resource for target in targets}.values():
-            if not is_built_in(resource):
-                self._define(resource)
-        recorded = {resource.name: resource for resource in self._store.resources()}
-
-        def complete(resource: Resource) -> Resource:
-            found = self._definitions.get(resource.name)
-            source = found if found is not None and found.known else recorded.get(resource.name)
-            if source is None:
-                return resource
-            return msgspec.structs.replace(
-                resource,
-                selectable_fields=source.selectable_fields,
-                printer_columns=source.printer_columns,
-            )
-
-        return [complete(resource) for resource in catalogue]
-
-    def _define(self, resource: Resource) -> None:
-        """Read a CRD, and again once what is known of it may have changed."""
-        now, key = time.monotonic(), (resource.name, resource.version)
-        if now - self._defined_at.get(key, float("-inf")) < _DEFINITION_AGAIN_S:
-            return
-        try:
-            found = definition(self._transport, resource)
-        except (OfflineError, RefusedError) as error:
-            _log.debug("definition of %s: %s", resource.name, error)
-            return
-        before = self._definitions.get(resource.name)
-        self._defined_at[key], self._definitions[resource.name] = now, found
-        if found.body is not None and (before is None or before.body != found.body):
-            self._store.put_document(f"crd/{resource.name}", found.body)
 
     def _index(self) -> None:
         """Index what was asked for, as far as its resources are served."""
@@ -277,20 +226,23 @@ class Informer:
                 _log.warning("%s: not indexed: %s", ask.place or ask.path, error)
         self._fields = waiting
 
-    def _sync(self, target: Target) -> None:
+    def _sync(self, target: Target, rank: int) -> None:
         scope = self._ensure(target)
         with self._lock:
             running, before = self._reflectors.get(scope), self._targets.get(scope)
-        if running is not None and before == target:
+        if running is not None and before is not None and _same_requests(before, target):
             return
-        if running is not None:
-            # Served in another version now: the same objects under another path.
+        if running is None:
+            # One after the other, in their order: not all of a cluster's connections at once.
+            self._stopping.wait(self._settings.stagger_s)
+        else:
+            # Served in another version, or to be watched at last: the same objects, other requests.
             running.stop()
             running.join(_STOP_S)
         with self._lock:
             if self._stopping.is_set():
                 return
-            reflector = self._reflector(scope, target)
+            reflector = self._reflector(scope, target, rank)
             self._reflectors[scope], self._targets[scope] = reflector, target
         reflector.start()
 
@@ -301,14 +253,11 @@ class Informer:
             target.label_selector,
             target.field_selector,
             target.redaction,
+            drop=target.drop,
         )
 
-    def _reflector(self, scope: int, target: Target) -> Reflector:
+    def _reflector(self, scope: int, target: Target, rank: int) -> Reflector:
         resource = target.resource
-        known = self._definitions.get(resource.name)
-        is_crd = (known is not None and known.body is not None) or (
-            known is None and self._store.document(f"crd/{resource.name}") is not None
-        )
         io = Io(
             source=Source(
                 self._transport,
@@ -317,7 +266,8 @@ class Informer:
                 label_selector=target.label_selector,
                 field_selector=target.field_selector,
                 redaction=target.redaction,
-                table=is_built_in(resource) or not is_crd,
+                table=not self._serving.is_defined(resource),
+                scope=scope,
             ),
             store=self._store,
             scope=scope,
@@ -326,7 +276,8 @@ class Informer:
             boottime_s=boottime_s,
             hooks=_Hooks(self, scope, resource),
             link=self._link,
-            first_lists=self._first_lists,
+            first_lists=self._places.of(rank),
+            polls=target.polled,
         )
         return Reflector(str(target), io)
 
@@ -364,35 +315,29 @@ class Informer:
             targets, _ = plan(self._scopes, catalogue) if len(catalogue) else ([], {})
             for target in targets:
                 self._store.set_state(self._ensure(target), state, str(error))
-            self._note_problem(str(error))
+            self._note(PROBLEM, str(error).encode())
         except FileError as second:
             _log.debug("state not recorded: %s", second)
         with self._lock:
             self._problems = {str(scope): known for scope in self._scopes}
 
-    def _note_problem(self, reason: str) -> None:
-        if reason or self._store.document(PROBLEM):
-            self._store.put_document(PROBLEM, reason.encode())
+    def _note(self, name: str, body: bytes) -> None:
+        # Told with every discovery: what stands is not written again, nor that there is nothing.
+        if (self._store.document(name) or b"") != body:
+            self._store.put_document(name, body)
+
+    def _warn(self, catalogue: Catalogue) -> None:
+        """Of what is excluded and is not there: else a wrong word would go unnoticed."""
+        for word in {word for scope in self._scopes for word in unmatched(scope, catalogue)}:
+            if word not in self._warned:
+                self._warned.add(word)
+                _log.warning("exclude %s: no resource of the cluster is called so", word)
 
     # --- what reflectors ask
 
     def is_served(self, resource: Resource) -> bool | None:
         """Whether the server still serves it; None if that can't be known right now."""
-        found = self._discovery.get()
-        now = [served for served in found.resources if served.name == resource.name]
-        if now and now[0].version != resource.version:
-            self.rediscover()
-            return None
-        if now:
-            return True
-        group = f"{resource.group}/"
-        if any(version.startswith(group) for version in found.failures):
-            return None
-        known = self._definitions.get(resource.name)
-        if known is not None and known.body is not None:
-            still = definition(self._transport, resource)
-            return None if still.body is not None else False
-        return False
+        return self._serving.is_served(resource, self.rediscover)
 
     def reconnected(self, lost_at: float) -> None:
         """After an outage another cluster may be at the same address; asked once for all scopes."""
@@ -408,9 +353,7 @@ class Informer:
     def went_back(self, scope: int, resource: Resource, reason: str) -> None:
         """The server was restored: all resourceVersions of that time count no longer."""
         self.reconnected(time.monotonic())
-        known = self._definitions.get(resource.name)
-        alone = not is_built_in(resource) and (known is None or known.body is None)
-        now = time.monotonic()
+        alone, now = self._serving.is_aggregated(resource), time.monotonic()
         with self._lock:
             at, limit_s = self._went_back_at, self._settings.live_within_s
             # An aggregated API has resourceVersions of its own. And of those that notice the same
@@ -422,6 +365,20 @@ class Informer:
         self._store.void_checkpoint(scope if alone else None, reason)
         for reflector in others:
             reflector.relist(reason)
+
+
+def _json(reasons: Mapping[str, str]) -> bytes:
+    return msgspec.json.encode(reasons) if reasons else b""
+
+
+def _same_requests(one: Target, other: Target) -> bool:
+    """Whether a running reflector asks for just that."""
+
+    def bare(target: Target) -> tuple[object, ...]:
+        resource = target.resource
+        return (resource.name, resource.version, resource.namespaced, target.polled, str(target))
+
+    return bare(one) == bare(other)
 
 
 def _state_of(error: VaiError | RefusedError) -> State:
@@ -450,21 +407,3 @@ class _Hooks(Hooks):
 
     def went_back(self, reason: str) -> None:
         self._informer.went_back(self._scope, self._resource, reason)
-
-
-class _SharedDiscovery:
-    """Full discovery, for those who ask for it at the same moment."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        self._lock = threading.Lock()
-        self._found: Discovery | None = None
-        self._at = float("-inf")
-
-    def get(self) -> Discovery:
-        """What is served, at most a moment ago; raises as `discover`."""
-        with self._lock:
-            if self._found is None or time.monotonic() - self._at > _DISCOVERY_SHARED_S:
-                self._found = discover(self._transport)
-                self._at = time.monotonic()
-            return self._found

@@ -19,7 +19,8 @@ _AGGREGATED: Final = ",".join(
     f"{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
     for version in ("v2", "v2beta1")
 )
-_NEEDED_VERBS: Final = frozenset({"list", "watch"})
+#: What can be listed but not watched is polled, if it is asked for.
+_NEEDED_VERBS: Final = frozenset({"list"})
 #: Served twice under one uid; the core group's name is the one that kubectl prints.
 _TWICE: Final = frozenset({"events.events.k8s.io"})
 _CRD_PATH: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -40,7 +41,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     """What discovery found.
 
     Attributes:
-        resources: that can be listed and watched, in their preferred version, most preferred first.
+        resources: that can be listed, in their preferred version, most preferred first.
         failures: why, per group version that could not be read; empty if discovery is complete.
     """
 
@@ -77,7 +78,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def discover(transport: Transport) -> Discovery:
-    """Everything that can be listed and watched.
+    """Everything that can be listed.
 
     Raises:
         OfflineError, ForbiddenError, RefusedError: not even the root could be read.
@@ -85,7 +86,9 @@ def discover(transport: Transport) -> Discovery:
     found: list[_Group] = []
     failures: dict[str, str] = {}
     for root in ("/api", "/apis"):
-        body, content_type = transport.get_bytes(root, accept=f"{_AGGREGATED},{JSON}")
+        body, content_type = transport.get_bytes(
+            root, accept=f"{_AGGREGATED},{JSON}", verb="discovery"
+        )
         if "as=APIGroupDiscoveryList" in content_type:
             found += msgspec.json.decode(body, type=_GroupList).items
         else:
@@ -112,13 +115,18 @@ def definition(transport: Transport, resource: Resource) -> Definition:
         name=resource.name,
     )
     try:
-        body, _ = transport.get_bytes(f"{_CRD_PATH}/{resource.name}", rule=rule)
+        body, _ = transport.get_bytes(f"{_CRD_PATH}/{resource.name}", rule=rule, verb="discovery")
     except ForbiddenError:
         return Definition(known=False)
     except RefusedError as error:
         if error.refusal.code == _NOT_FOUND:
             return Definition()
         raise
+    return defined(body, resource)
+
+
+def defined(body: bytes, resource: Resource) -> Definition:
+    """What a CRD, as JSON, says of its resource."""
     crd = msgspec.json.decode(body, type=_Crd)
     found = Definition(body=body)
     for version in crd.spec.versions:
@@ -292,7 +300,7 @@ def _walk(
 
 def _old_version(transport: Transport, group: str, name: str) -> _Version:
     path = f"/apis/{group}/{name}" if group else f"/api/{name}"
-    found = transport.get(path, _OldList)
+    found = transport.get(path, _OldList, verb="discovery")
     entries = [
         _Entry(
             resource=entry.name,

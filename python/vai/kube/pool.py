@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import io
 import socket
 import ssl
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 from vai.config import Settings
@@ -16,16 +19,40 @@ from vai.kube.kubeconfig import Access
 #: throw most away. A pool entry that is not used is a None.
 _POOL_SIZE: Final = 1024
 
+#: Of a list, so many bytes are counted at a time, and its pace looked at as often.
+_COUNT_BYTES: Final = 16 * 1024
+
 _current: Final = threading.local()
 
 
 class Exchange:
-    """One request and its answer, which another thread may end."""
+    """One request and its answer, which another thread may end.
+
+    Attributes:
+        received: is told how many bytes of the answer came from the connection.
+        pace: waits until more of the answer may be read.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._closed = False
+        self._uncounted = 0
+        self.received: Callable[[int], None] | None = None
+        self.pace: Callable[[], None] | None = None
+
+    def took(self, count_bytes: int) -> None:
+        """Bytes of the answer came; called by whoever reads it."""
+        self._uncounted += count_bytes
+        # Of a list, thousands of reads make one count; of a watch, each counts at once.
+        if self.pace is None or self._uncounted >= _COUNT_BYTES:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what was not yet counted."""
+        count_bytes, self._uncounted = self._uncounted, 0
+        if count_bytes and self.received is not None:
+            self.received(count_bytes)
 
     def is_closed(self) -> bool:
         """Whether somebody ended it."""
@@ -69,6 +96,56 @@ def _shut_down(sock: socket.socket) -> None:
     # `SSLSocket.shutdown` drops its TLS state under the reader's feet; the plain one only wakes it.
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class _Counted(io.RawIOBase):
+    """What comes from a connection, counted, and read no faster than its exchange likes."""
+
+    def __init__(self, raw: io.RawIOBase, exchange: Exchange) -> None:
+        super().__init__()
+        self._raw = raw
+        self._exchange = exchange
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        exchange = self._exchange
+        if exchange.pace is not None:
+            exchange.pace()
+        count = self._raw.readinto(buffer)
+        if count:
+            exchange.took(count)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _CountedSocket:
+    """All that HTTPResponse takes of a socket."""
+
+    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
+        self._sock = sock
+        self._exchange = exchange
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        raw: Any = self._sock.makefile("rb", buffering=0)
+        return io.BufferedReader(_Counted(raw, self._exchange))
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose bytes are counted from its first line on."""
+
+    def __init__(self, sock: Any, *args: Any, **named: Any) -> None:
+        exchange: Exchange | None = getattr(_current, "exchange", None)
+        counted = sock if exchange is None else _CountedSocket(sock, exchange)
+        super().__init__(counted, *args, **named)
 
 
 class _Tracked:
@@ -126,7 +203,7 @@ def make_pool(
 
 def _tracked(pool: Any, access: Access) -> Any:
     kind = pool.ConnectionCls
-    own = {"accepts_unverified": access.insecure}
+    own = {"accepts_unverified": access.insecure, "response_class": _Response}
     connection = type(f"Tracked{kind.__name__}", (_Tracked, kind), own)
     return type(f"Tracked{pool.__name__}", (pool,), {"ConnectionCls": connection})
 

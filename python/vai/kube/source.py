@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from vai.kube.failures import Rule, no_json
+from vai.kube.meter import CLUSTER, Verb
 from vai.kube.transport import JSON, HttpResponse, Transport
 from vai.reflector import Refusal, RefusedError
 from vai.reflector.protocol import drain
@@ -48,6 +49,7 @@ class Source:
         redaction: METADATA never asks for values.
         table: ask for Tables, which carry the server's printer cells; CRDs whose definition is
             known are asked for as they are, their columns are evaluated from the definition.
+        scope: its id in the file, for the counts.
     """
 
     def __init__(
@@ -60,10 +62,15 @@ class Source:
         field_selector: str = "",
         redaction: Redaction = Redaction.NONE,
         table: bool = True,
+        scope: int = CLUSTER,
     ) -> None:
         self._transport = transport
         self._redacted = redaction is Redaction.METADATA
-        self._table = table or self._redacted
+        # On a metered link (edge) nothing is asked for that can be done without: cells can be
+        # made from the objects, and metadata alone need no Table around it.
+        self._edge = transport.settings.is_edge
+        self._table = (table or self._redacted) and not self._edge
+        self._scope = scope
         self._rule = Rule.of(resource, namespace)
         self._group = resource.group
         scope = f"/namespaces/{namespace}" if namespace is not None else ""
@@ -95,6 +102,7 @@ class Source:
             accept=self._accept(_PARTIAL_LIST),
             read_timeout_s=self._transport.settings.list_timeout_s,
             compress=True,
+            verb="list",
         )
 
     def stream_list(self, timeout_s: int) -> HttpResponse:
@@ -110,6 +118,7 @@ class Source:
             accept=self._accept(_PARTIAL),
             read_timeout_s=self._transport.settings.list_timeout_s,
             compress=True,
+            verb="list",
         )
 
     def watch(self, resource_version: str, timeout_s: int) -> HttpResponse:
@@ -126,6 +135,8 @@ class Source:
             query,
             accept=self._accept(_PARTIAL),
             read_timeout_s=timeout_s + self._transport.settings.watch_margin_s,
+            compress=self._edge,
+            verb="watch",
         )
 
     def probe(self) -> str:
@@ -153,7 +164,10 @@ class Source:
             "timeoutSeconds": "1",
         }
         response = self._ask(
-            query, accept=_PARTIAL, read_timeout_s=self._transport.settings.link_timeout_s
+            query,
+            accept=_PARTIAL,
+            read_timeout_s=self._transport.settings.link_timeout_s,
+            verb="probe",
         )
         try:
             newest = _initial_events_end(response)
@@ -168,6 +182,7 @@ class Source:
             {"limit": "1"},
             accept=_PARTIAL_LIST,
             read_timeout_s=self._transport.settings.answer_timeout_s,
+            verb="probe",
         ) as response:
             body = drain(response.chunks(), _PROBE_BYTES)
         newest = _decoded(body, _Object).metadata.resource_version
@@ -181,6 +196,7 @@ class Source:
         *,
         accept: str,
         read_timeout_s: float,
+        verb: Verb,
         compress: bool = False,
     ) -> HttpResponse:
         response = self._transport.request(
@@ -190,6 +206,8 @@ class Source:
             read_timeout_s=read_timeout_s,
             rule=self._rule,
             compress=compress,
+            verb=verb,
+            scope=self._scope,
         )
         kind = response.content_type.partition(";")[0].strip().lower()
         if not kind or kind.endswith("json") or kind == "text/plain":
@@ -198,6 +216,8 @@ class Source:
             raise no_json(kind, drain(response.chunks(), _PAGE_BYTES))
 
     def _accept(self, metadata_only: str) -> str:
+        if self._redacted and self._edge:
+            return metadata_only
         if self._redacted:
             # Never plain JSON: a server without Tables must not send values instead.
             return f"{_TABLE},{metadata_only}"

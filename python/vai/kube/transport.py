@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -23,9 +24,11 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from vai.config import Settings
 from vai.errors import InvalidRequestError, OfflineError, VaiError
+from vai.kube.budget import Budget
 from vai.kube.credentials import Credentials
 from vai.kube.failures import Rule, forbidden, offline, refusal, unauthorized
 from vai.kube.kubeconfig import Access, load_access
+from vai.kube.meter import CLUSTER, Meter, Tally, Verb
 from vai.kube.pool import Exchange, make_pool
 from vai.kube.tls import tls_context
 from vai.reflector.protocol import drain
@@ -33,12 +36,18 @@ from vai.reflector.protocol import drain
 _T = TypeVar("_T")
 
 _OK: Final = 200
+_NOT_MODIFIED: Final = 304
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
+_TOO_MANY: Final = 429
 #: Large enough that a list's page takes few steps, small enough not to matter in memory.
 _CHUNK_BYTES: Final = 256 * 1024
 #: Discovery of a cluster with a thousand CRDs is about 1 MB, a CRD at most etcd's 1.5 MiB.
 _DOCUMENT_BYTES: Final = 64 << 20
+#: A Status is short.
+_REASON_BYTES: Final = 65536
+#: zlib's wbits for gzip with its head (zlib.h, inflateInit2).
+_GZIP: Final = 31
 #: A probe's watch ends after one second; then its connection can be used again.
 _LINGER_S: Final = 1.5
 JSON: Final = "application/json"
@@ -51,6 +60,7 @@ class HttpResponse:
         self.status: int = raw.status
         self.gzip = raw.headers.get("Content-Encoding", "").lower() == "gzip"
         self.content_type: str = raw.headers.get("Content-Type", "")
+        self.etag: str = raw.headers.get("ETag", "")
         self.retry_after: str | None = raw.headers.get("Retry-After")
         self._raw: Any = raw
         self._exchange = exchange
@@ -133,6 +143,8 @@ class Transport:
         access: the chosen context.
         settings: times and sizes.
         server: URL of the API server.
+        meter: counts what is asked.
+        budget: how much may be asked.
     """
 
     def __init__(self, access: Access, settings: Settings) -> None:
@@ -150,13 +162,20 @@ class Transport:
         self._pool: Any = None
         self._pool_certificate: tuple[bytes, bytes] | None = None
         self._open: set[Exchange] = set()
+        #: (path, accept) → (ETag, body, content type) of documents that are asked for again.
+        self._documents: dict[tuple[str, str], tuple[str, bytes, str]] = {}
         self._lingering: deque[tuple[float, HttpResponse]] = deque()
         self._closed = False
         self._agent = f"vai/{version('vai-cache')}"
         # 5,000 pods in pages of 500 from kube-apiserver 1.36 on loopback: 27.3 MB in 0.92 s plain,
         # 2.8 MB in 1.1 s with gzip. So it costs little time, and over a network it saves more.
-        wanted = settings.compress if settings.compress is not None else not _is_near(self.server)
+        chosen = True if settings.is_edge else settings.compress
+        wanted = chosen if chosen is not None else not _is_near(self.server)
         self._compress = wanted and access.compress
+        self.meter = Meter()
+        self.budget = Budget(
+            settings.qps or None, settings.burst, settings.bytes_per_second or None
+        )
         self._current_pool()
 
     def request(
@@ -168,6 +187,9 @@ class Transport:
         read_timeout_s: float | None = None,
         rule: Rule | None = None,
         compress: bool = False,
+        verb: Verb = "other",
+        scope: int = CLUSTER,
+        etag: str = "",
     ) -> HttpResponse:
         """GET; the answer's body is still to be read.
 
@@ -178,6 +200,9 @@ class Transport:
             read_timeout_s: longest silence; that of small requests if None.
             rule: what a 403 would mean.
             compress: the answer may be large enough for gzip.
+            verb: what it is counted as; lists wait longer for the budget than the others.
+            scope: of the file, that it is about.
+            etag: of the answer that is known; a status of 304 says that it stands.
 
         Raises:
             OfflineError: the server is not heard.
@@ -188,26 +213,54 @@ class Transport:
         url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         encoding = "gzip" if compress and self._compress else "identity"
         headers = {"Accept": accept, "Accept-Encoding": encoding, "User-Agent": self._agent}
+        if etag:
+            headers["If-None-Match"] = etag
         silence_s = read_timeout_s or self.settings.answer_timeout_s
-        response = self._authenticated(url, headers, silence_s)
-        if response.status == _OK:
+        tally = self.meter.of(scope, verb)
+        response = self._authenticated(url, headers, silence_s, tally)
+        if response.status == _OK or (etag and response.status == _NOT_MODIFIED):
             return response
-        return self._refuse(response, rule)
+        return self._refuse(response, rule, tally)
 
-    def get(self, path: str, kind: type[_T], *, accept: str = JSON, rule: Rule | None = None) -> _T:
+    def get(
+        self,
+        path: str,
+        kind: type[_T],
+        *,
+        accept: str = JSON,
+        rule: Rule | None = None,
+        verb: Verb = "other",
+    ) -> _T:
         """GET a small JSON document, decoded; raises as `request` (RefusedError for nonsense)."""
-        body, _ = self.get_bytes(path, accept=accept, rule=rule)
+        body, _ = self.get_bytes(path, accept=accept, rule=rule, verb=verb)
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as error:
             raise refusal(_OK, f"not what was asked for: {path}: {error}".encode(), None) from None
 
     def get_bytes(
-        self, path: str, *, accept: str = JSON, rule: Rule | None = None
+        self, path: str, *, accept: str = JSON, rule: Rule | None = None, verb: Verb = "other"
     ) -> tuple[bytes, str]:
-        """GET a small document: its bytes and its content type; raises as `request`."""
-        with self.request(path, accept=accept, rule=rule) as response:
-            return drain(response.chunks(), _DOCUMENT_BYTES), response.content_type
+        """GET a small document: its bytes and its content type; raises as `request`.
+
+        The server sends it once and from then on says that it stands, if it knows how (RFC 9110,
+        13.1.2; kube-apiserver does for aggregated discovery).
+        """
+        known = self._documents.get((path, accept))
+        with self.request(
+            path,
+            accept=accept,
+            rule=rule,
+            verb=verb,
+            compress=True,
+            etag="" if known is None else known[0],
+        ) as response:
+            body = _whole(response)
+            if known is not None and response.status == _NOT_MODIFIED:
+                return known[1], known[2]
+            if response.etag:
+                self._documents[path, accept] = (response.etag, body, response.content_type)
+            return body, response.content_type
 
     def linger(self, response: HttpResponse) -> None:
         """Its end is near but not worth waiting for: keep its connection for later."""
@@ -223,57 +276,71 @@ class Transport:
             self._closed = True
             open_now, lingering = list(self._open), list(self._lingering)
             self._lingering.clear()
+        self.meter.end()
         for exchange in open_now:
             exchange.close()
+        self.budget.wake()
         for _, response in lingering:
             response.close()
         if self._pool is not None:
             self._pool.clear()
 
-    def _authenticated(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
+    def _authenticated(
+        self, url: str, headers: dict[str, str], silence_s: float, tally: Tally
+    ) -> HttpResponse:
         seen = self._credentials.generation
-        response = self._send(url, headers, silence_s)
+        response = self._send(url, headers, silence_s, tally)
         if response.status != _UNAUTHORIZED:
             return response
         drain(response.chunks())
         response.close()
+        tally.failed()
         if self._credentials.renew(seen):
-            response = self._send(url, headers, silence_s)
+            response = self._send(url, headers, silence_s, tally)
             if response.status != _UNAUTHORIZED:
                 return response
             response.close()
+            tally.failed()
         raise unauthorized(self.access.origin)
 
-    def _refuse(self, response: HttpResponse, rule: Rule | None) -> HttpResponse:
+    def _refuse(self, response: HttpResponse, rule: Rule | None, tally: Tally) -> HttpResponse:
         with response:
-            body = drain(response.chunks())
+            body = _whole(response, _REASON_BYTES)
         error = refusal(response.status, body, response.retry_after)
+        tally.failed(throttled=response.status == _TOO_MANY)
         if response.status == _FORBIDDEN:
             raise forbidden(error, rule)
+        if response.status == _TOO_MANY and error.retry_after_s is not None:
+            # It is the user who is throttled (KEP-1040, API priority and fairness: a queue per
+            # flow), not this request: the others would be refused as well.
+            self.budget.stand_back(error.retry_after_s)
         raise error
 
-    def _send(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
+    def _send(
+        self, url: str, headers: dict[str, str], silence_s: float, tally: Tally
+    ) -> HttpResponse:
         # A kept connection may be closed by the server at the same moment: once more on another.
         for last in (False, True):
             try:
-                return self._send_once(url, headers, silence_s)
+                return self._send_once(url, headers, silence_s, tally)
             except VaiError:
                 raise
             except (HTTPError, OSError) as error:
+                tally.failed()
                 if last or not isinstance(error, ProtocolError):
                     raise offline(error, self.server) from None
         raise AssertionError("unreachable")
 
-    def _send_once(self, url: str, headers: dict[str, str], silence_s: float) -> HttpResponse:
+    def _send_once(
+        self, url: str, headers: dict[str, str], silence_s: float, tally: Tally
+    ) -> HttpResponse:
         every = HTTPHeaderDict(headers)
         for name, value in self._credentials.headers():
             every.add(name, value)
         pool = self._current_pool()
-        exchange = Exchange()
-        with self._lock:
-            if self._closed:
-                raise OfflineError(f"{self.server}: closed")
-            self._open.add(exchange)
+        exchange = self._exchange(tally)
+        self._enter(exchange, urgent=tally.verb != "list")
+        tally.sent()
         try:
             with exchange:
                 raw = pool.request(
@@ -291,7 +358,33 @@ class Transport:
             raise
         return HttpResponse(raw, exchange, self.server, self._forget)
 
+    def _enter(self, exchange: Exchange, *, urgent: bool) -> None:
+        """Wait until the budget has room for one more request."""
+        with self._lock:
+            closed = self._closed
+            self._open.add(exchange)
+        if closed or not self.budget.enter(urgent=urgent, ended=exchange.is_closed):
+            self._forget(exchange)
+            raise OfflineError(f"{self.server}: closed")
+
+    def _exchange(self, tally: Tally) -> Exchange:
+        """One that counts, and reads a list no faster than the budget allows."""
+        exchange = Exchange()
+
+        def received(count_bytes: int) -> None:
+            tally.received(count_bytes)
+            self.budget.received(count_bytes)
+
+        def pace() -> None:
+            self.budget.pace(exchange.is_closed)
+
+        exchange.received = received
+        # A watch is never held up: the server drops one that does not keep up.
+        exchange.pace = pace if tally.verb == "list" else None
+        return exchange
+
     def _forget(self, exchange: Exchange) -> None:
+        exchange.settle()
         with self._lock:
             self._open.discard(exchange)
 
@@ -315,6 +408,16 @@ class Transport:
                 _, response = self._lingering.popleft()
             # Its last bytes have been here for half a second.
             response.end_soon(0.05)
+
+
+def _whole(response: HttpResponse, most_bytes: int = _DOCUMENT_BYTES) -> bytes:
+    """A small body, not compressed; cut off beyond `most_bytes`."""
+    body = drain(response.chunks(), most_bytes)
+    if not response.gzip:
+        return body
+    with suppress(zlib.error):
+        return zlib.decompressobj(wbits=_GZIP).decompress(body, most_bytes)
+    return b""
 
 
 def connect(settings: Settings) -> Transport:

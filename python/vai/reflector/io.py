@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vai.config import Settings
 from vai.reflector.backoff import Backoff
 from vai.reflector.protocol import ListerWatcher, Response
 from vai.reflector.states import Proof
-from vai.types import State
+from vai.types import State, duration
 
 if TYPE_CHECKING:
     from vai.store import Store
@@ -28,6 +28,16 @@ _WATCH_JITTER: Final = 0.1
 _CALM_S: Final = 120.0
 #: A stream may be cut by chance once; twice in a row, smaller pieces have a better chance.
 _MOST_CUTS: Final = 2
+
+
+class Place(Protocol):
+    """One of the few places for those who list; a semaphore is the simplest."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Wait so long for it. Returns whether it is taken."""
+
+    def release(self) -> None:
+        """Give it back."""
 
 
 class Link:
@@ -112,6 +122,7 @@ class Io:
         compare: `vai.store.compare_resource_versions`.
         boottime_s: `vai.store.boottime_s`.
         first_lists: bounds how many scopes list at a time.
+        polls: the resource can't be watched: it is listed again and again.
         stopping: set by `Reflector.stop`.
         interrupted: set by whoever wants the thread to leave what it waits for.
     """
@@ -124,9 +135,10 @@ class Io:
     boottime_s: Callable[[], float]
     hooks: Hooks = field(default_factory=Hooks)
     link: Link = field(default_factory=Link)
-    first_lists: threading.Semaphore = field(default_factory=threading.Semaphore)
+    first_lists: Place = field(default_factory=threading.Semaphore)
     stopping: threading.Event = field(default_factory=threading.Event)
     interrupted: threading.Event = field(default_factory=threading.Event)
+    polls: bool = False
     clock: Callable[[], float] = monotonic
     draw: Callable[[], float] = random.random
     complete: bool = False
@@ -216,7 +228,12 @@ class Io:
         self._woken = False
         for backoff in (self.failures, self.silences, self.denials):
             backoff.reset()
-        self.tell(State.LIVE)
+        self.tell(State.LIVE, f"polled every {duration(self.poll_s)}" if self.polls else "")
+
+    @property
+    def poll_s(self) -> float:
+        """Between two lists of what is polled."""
+        return self.settings.poll_s(self.objects)
 
     def reached(self, position: str, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
         """Count the proofs that a stream at `position` has reached; the others are returned."""

@@ -26,6 +26,8 @@ _TOO_MANY: Final = 429
 #: `timeoutSeconds` of a streaming list. client-go's (reflector.go, minWatchTimeout) is 5 to 10
 #: minutes; behind the bookmark the watch is ended from here in any case.
 _STREAM_S: Final = 600
+#: Why a scope is listed again and again.
+POLLED: Final = "it can't be watched"
 _REMEDY: Final = (
     "what serves it breaks the Kubernetes API: look at its APIService and at proxies before it, "
     "or leave it out of the scopes"
@@ -48,9 +50,9 @@ def relist(phase: Relist, io: Io) -> Phase:
     if not io.gone and not (phase.proves and io.was(State.LIVE)):
         io.tell(State.CATCHING_UP, f"listing again: {phase.reason}" if phase.reason else "")
     # The second opinion on a list that removes much is asked for in the other way.
-    if not (phase.paged or phase.unpaged or phase.confirming) and io.streams():
+    if not (phase.paged or phase.unpaged or phase.confirming or io.polls) and io.streams():
         return _open_stream(phase, io)
-    return Page(phase, io.store.begin_list(io.scope), io.boottime_s())
+    return Page(phase, io.store.begin_list(io.scope, polled=io.polls), io.boottime_s())
 
 
 # --- by pages
@@ -194,7 +196,7 @@ def publish(phase: Publish, io: Io) -> Phase:
         plan = phase.listing.plan()
     except VaiError as error:
         return _bad_list(phase, error, io)
-    if not phase.resource_version:
+    if not phase.resource_version and not io.polls:
         release(phase)
         io.tell(State.STALE, f"malformed list: it has no resourceVersion; {_REMEDY}")
         return Wait(phase.why, io.failures.next_s())
@@ -217,13 +219,16 @@ def publish(phase: Publish, io: Io) -> Phase:
     io.listed_at, io.objects = io.clock(), plan[0] + plan[1]
     # The list was a quorum read: complete as of the moment that it was asked for.
     io.proven(phase.asked_s)
+    if io.polls:
+        return Wait(Relist(POLLED, proves=True), io.poll_s)
     # What came behind the bookmark in the same chunk is with the watch already.
     return watches.take(following, b"", io) if isinstance(following, Stream) else following
 
 
 def _let_count(phase: Publish, io: Io) -> Stream | Open:
     if phase.stream is None:
-        phase.listing.publish(phase.resource_version)
+        # APIs that can't be watched have no resourceVersion to tell (metrics.k8s.io).
+        phase.listing.publish(phase.resource_version or "0")
         return Open(phase.resource_version)
     return Stream(
         position=phase.resource_version,
@@ -244,7 +249,7 @@ def _seen(phase: Publish, io: Io) -> str:
     would bring back objects that were deleted since.
     """
     position, void = io.store.checkpoint(io.scope)
-    if position is None or void or phase.why.restored:
+    if position is None or void or phase.why.restored or io.polls:
         return ""
     return position if (io.compare(phase.resource_version, position) or 0) < 0 else ""
 

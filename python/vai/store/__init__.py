@@ -31,6 +31,7 @@ from vai._core import (
     compare_resource_versions,
     field_name,
     nearest,
+    parse_drop,
     parse_field_selector,
     parse_label_selector,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "compare_resource_versions",
     "field_name",
     "nearest",
+    "parse_drop",
     "parse_field_selector",
     "parse_label_selector",
 ]

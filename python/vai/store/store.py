@@ -27,9 +27,11 @@ from vai.types import (
     Freshness,
     Position,
     Redaction,
+    RequestCount,
     Resource,
     ScopeStatus,
     State,
+    Traffic,
 )
 
 #: How long a catalogue is used before another process's discovery may be looked for (our choice:
@@ -101,6 +103,7 @@ _CONSUMERS: Final = msgspec.json.Decoder(list[ConsumerStatus])
 _COLUMNS: Final = msgspec.json.Decoder(list[Column])
 _FIELDS: Final = msgspec.json.Decoder(list[Field])
 _STATS: Final = msgspec.json.Decoder(dict[str, Any])
+_TRAFFIC: Final = msgspec.json.Decoder(Traffic | None)
 
 
 class Store:
@@ -241,10 +244,12 @@ class Store:
         label_selector: str = "",
         field_selector: str = "",
         redaction: Redaction = Redaction.NONE,
+        *,
+        drop: Sequence[str] = (),
     ) -> int:
         """Id of the scope, made if new."""
         return self._core.ensure_scope(
-            resource.name, namespace, label_selector, field_selector, redaction.value
+            resource.name, namespace, label_selector, field_selector, redaction.value, list(drop)
         )
 
     def scopes(self) -> list[ScopeStatus]:
@@ -311,15 +316,25 @@ class Store:
         """The API server answered something about this scope right now."""
         self._core.heard(scope)
 
+    def count(self, scope: int, verb: str, more: RequestCount) -> None:
+        """Add to what was asked of the server about a scope; 0 for the cluster as a whole."""
+        self._core.count(
+            scope, verb, more.requests, more.received_bytes, more.retries, more.throttled
+        )
+
+    def traffic(self) -> Traffic | None:
+        """What the writer asked the server for; None where nobody knows any more."""
+        return _TRAFFIC.decode(self._core.traffic())
+
     def proven(self, scope: int, at_boottime_s: float) -> None:
         """Complete as of that moment; counts when all that was pushed before is durable."""
         self._core.proven(scope, at_boottime_s)
 
     # sync
 
-    def begin_list(self, scope: int) -> Listing:
-        """Start one LIST of a scope."""
-        return self._core.begin_list(scope)
+    def begin_list(self, scope: int, *, polled: bool = False) -> Listing:
+        """Start one LIST of a scope; `polled`: of one that can't be watched."""
+        return self._core.begin_list(scope, polled)
 
     def begin_watch(self, scope: int, *, gzip: bool = False) -> Watching:
         """Start to feed one WATCH stream of a scope."""

@@ -124,7 +124,7 @@ impl Scan {
     }
 
     /// Whether the server sent the metadata alone: then missing fields are unknown, not default.
-    fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.kind.as_deref() == Some("PartialObjectMetadata")
     }
 

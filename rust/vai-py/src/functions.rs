@@ -18,6 +18,13 @@ pub(crate) fn parse_field_selector(text: &str) -> PyResult<String> {
 }
 
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
+pub(crate) fn parse_drop(paths: Vec<String>) -> PyResult<Vec<String>> {
+    let parsed = vai_core::redact::paths(&paths).py()?;
+    Ok(parsed.iter().map(vai_core::path::Path::name).collect())
+}
+
+#[pyfunction]
 pub(crate) fn compare_resource_versions(a: &str, b: &str) -> Option<i8> {
     vai_core::rv::compare(a, b).map(|order| order as i8)
 }

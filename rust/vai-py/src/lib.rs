@@ -28,7 +28,8 @@ mod _core {
     #[pymodule_export]
     use super::functions::{
         after_fork_in_child, after_fork_in_parent, before_fork, boottime_s,
-        compare_resource_versions, field_name, nearest, parse_field_selector, parse_label_selector,
+        compare_resource_versions, field_name, nearest, parse_drop, parse_field_selector,
+        parse_label_selector,
     };
     #[pymodule_export]
     use super::listing::{ListPage, Listing};

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Serialize;
-use vai_core::db::live::Reported;
+use vai_core::db::live::{Count, Reported};
 use vai_core::history::ChangeFilter;
 use vai_core::query::Request;
 use vai_core::redact::Redaction;
@@ -163,6 +163,11 @@ impl Store {
         Ok(found.map(|body| PyBytes::new(py, &body)))
     }
 
+    #[pyo3(signature = (
+        resource, namespace, label_selector, field_selector, redaction, drop=Vec::new()
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    #[expect(clippy::needless_pass_by_value, reason = "extracted from Python")]
     fn ensure_scope(
         &self,
         py: Python<'_>,
@@ -171,12 +176,13 @@ impl Store {
         label_selector: &str,
         field_selector: &str,
         redaction: &str,
+        drop: Vec<String>,
     ) -> PyResult<i64> {
         let redaction = self::redaction(redaction).py()?;
         py.detach(|| {
             let spec =
                 ScopeSpec::new(resource, namespace, label_selector, field_selector, redaction)?;
-            self.0.ensure_scope(spec)
+            self.0.ensure_scope(spec.without(&drop)?)
         })
         .py()
     }
@@ -254,12 +260,31 @@ impl Store {
         py.detach(|| self.0.heard(scope)).py()
     }
 
+    #[expect(clippy::too_many_arguments, reason = "named in Python")]
+    fn count(
+        &self,
+        scope: i64,
+        verb: &str,
+        requests: u64,
+        received_bytes: u64,
+        retries: u64,
+        throttled: u64,
+    ) -> PyResult<()> {
+        self.0.count(scope, verb, Count { requests, received_bytes, retries, throttled }).py()
+    }
+
+    fn traffic<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, &self.0.traffic())
+    }
+
     fn proven(&self, py: Python<'_>, scope: i64, at_boottime_s: f64) -> PyResult<()> {
         py.detach(|| self.0.proven(scope, at_boottime_s)).py()
     }
 
-    fn begin_list(&self, py: Python<'_>, scope: i64) -> PyResult<Listing> {
-        py.detach(|| self.0.begin_list(scope)).py().map(Into::into)
+    #[pyo3(signature = (scope, polled=false))]
+    fn begin_list(&self, py: Python<'_>, scope: i64, polled: bool) -> PyResult<Listing> {
+        let begun = || if polled { self.0.begin_poll(scope) } else { self.0.begin_list(scope) };
+        py.detach(begun).py().map(Into::into)
     }
 
     #[pyo3(signature = (scope, gzip=false))]

@@ -12,7 +12,7 @@ from tests.unit.cli.support import NAME, NODES, PODS, Builder, Run, meta
 from vai.cli import reading
 from vai.cli.command import as_written
 from vai.store import Store
-from vai.types import State
+from vai.types import UNKNOWN_SCOPES, Redaction, RequestCount, Scope, State
 
 COMMANDS = ("get", "sync", "status", "forget", "export", "backup", "demo", "completion")
 
@@ -123,8 +123,11 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
     assert "never synced" in done.stderr
     assert "connection refused" in done.stderr
     status = json.loads(run("status", "-o", "json").stdout)
-    assert status == {"cluster": None, "scopes": [], "fields": [], "consumers": []}
-    assert "never synced" in run("status").stdout
+    assert status["scopes"] == []
+    assert "connection refused" in status["problems"]["sync"]
+    text = run("status").stdout
+    assert "never synced" in text
+    assert "Problem:  sync: https://127.0.0.1:6443: connection refused" in text
     builder.close()
 
 
@@ -134,7 +137,7 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
 def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     build.pods({"metadata": meta("a", "shop")}, namespace="shop")
     status = json.loads(run("status", "-o", "json").stdout)
-    assert set(status) == {"cluster", "scopes", "fields", "consumers"}
+    assert set(status) == {"cluster", "scopes", "fields", "consumers", "requests", "problems"}
     assert status["cluster"]["server"] == "https://127.0.0.1:6443"
     (scope,) = status["scopes"]
     first = ["resource", "namespace", "state", "age_s", "objects", "resource_version"]
@@ -142,6 +145,31 @@ def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     assert (scope["resource"], scope["namespace"], scope["state"]) == ("pods", "shop", "live")
     assert (scope["objects"], scope["resource_version"]) == (1, "100")
     assert 0 <= scope["age_s"] < 60
+
+
+def test_status_tells_what_the_writer_asked_the_server_for(build: Builder, run: Run) -> None:
+    scope = build.pods({"metadata": meta("a", "shop")}, namespace="shop")
+    build.store.count(scope, "list", RequestCount(requests=2, received_bytes=1_500_000, retries=1))
+    build.store.count(scope, "watch", RequestCount(requests=3, received_bytes=500_000))
+    build.store.count(0, "discovery", RequestCount(requests=2, received_bytes=90, throttled=1))
+    build.store.set_state(scope, State.CATCHING_UP)
+    text = run("status").stdout
+    assert "Asked:    7 requests (2 list, 3 watch, 2 discovery), 2.0 MB received in" in text
+    assert ", 1 repeated, 1 times 429" in text
+    assert ["5", "2.0", "MB"] in [line.split()[-3:] for line in text.splitlines()]
+    status = json.loads(run("status", "-o", "json").stdout)
+    assert status["requests"]["total"] == {
+        "requests": 7, "received_bytes": 2_000_090, "retries": 1, "throttled": 1,
+    }  # fmt: skip
+    assert status["scopes"][0]["requests"]["list"]["requests"] == 2
+    assert status["requests"]["verbs"]["watch"]["received_bytes"] == 500_000
+
+
+def test_status_names_what_was_asked_for_and_does_not_exist(build: Builder, run: Run) -> None:
+    build.store.put_document(UNKNOWN_SCOPES, b'{"podz": "no podz; did you mean pods?"}')
+    assert "Problem:  podz: no podz; did you mean pods?" in run("status").stdout
+    status = json.loads(run("status", "-o", "json").stdout)
+    assert status["problems"] == {"podz": "no podz; did you mean pods?"}
 
 
 def test_status_tells_what_is_indexed_and_what_does_not_parse(build: Builder, run: Run) -> None:
@@ -269,3 +297,36 @@ def test_sync_with_a_bad_selector_points_at_it(run: Run, tmp_path: Path) -> None
     assert "\n  app in ((a\n" in done.stderr
     assert done.stderr.endswith("^\n")
     assert not (tmp_path / "c.db").exists()
+
+
+# --- what is to be synced
+
+
+def test_of_what_is_in_several_lists_the_narrowest_counts() -> None:
+    from vai.cli.sync import _scopes
+
+    common = Scope("", exclude=("events",))
+    found = _scopes(["*", "configmaps"], ["pods"], ["configmaps"], common)
+    assert [(one.resource, one.exclude, one.priority, one.redaction) for one in found] == [
+        ("*", ("events", "configmaps"), None, None),
+        ("pods", ("events", "configmaps"), 50, None),
+        ("configmaps", ("events",), None, Redaction.METADATA),
+    ]
+
+
+def test_names_by_comma_are_completed_one_after_the_other(build: Builder) -> None:
+    from click import Context
+
+    from vai.cli.options import complete_resources
+    from vai.cli.sync import sync
+
+    with Context(sync) as ctx:
+        ctx.params = {"file": str(build.path)}
+        found = complete_resources(ctx, sync.params[0], "nodes,po")
+    assert found == ["nodes,pods"]
+
+
+def test_a_wrong_budget_is_a_wrong_usage(run: Run) -> None:
+    done = run("sync", "--resources", "pods", "--bytes-per-second", "10")
+    assert done.exit_code == 2
+    assert "at least 80000" in done.stderr

@@ -407,7 +407,7 @@ def test_a_resource_that_is_served_in_another_version_goes_on_without_a_list(syn
 def test_columns_of_a_definition_are_fields_also_when_they_change(
     sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vai.informer.informer._DEFINITION_AGAIN_S", 0.0)
+    monkeypatch.setattr("vai.informer.serving._DEFINITION_AGAIN_S", 0.0)
     size = {"name": "Size", "type": "integer", "jsonPath": ".spec.size"}
     served = sync.sim.install_crd(kind="Widget", columns=[size])
     name = f"{served.name}.{served.group}"

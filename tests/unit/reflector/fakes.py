@@ -314,8 +314,9 @@ class FakeStore:
         self.log.append(("flush",))
         return 0
 
-    def begin_list(self, scope: int) -> FakeListing:
+    def begin_list(self, scope: int, *, polled: bool = False) -> FakeListing:
         assert scope == SCOPE
+        self.log.append(("polled", polled)) if polled else None
         self.listings.append(FakeListing(self))
         return self.listings[-1]
 

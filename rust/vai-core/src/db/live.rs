@@ -86,6 +86,46 @@ impl ScopeLive {
     }
 }
 
+/// Requests of one verb, counted since the writer began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Requests that went out.
+    pub requests: u64,
+    /// Bytes of answers as they came from the connection, heads included, above TLS.
+    pub received_bytes: u64,
+    /// Of the requests: those that repeat one that failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u64,
+    /// Answers 429 (Too Many Requests).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub throttled: u64,
+}
+
+/// What is rare is not written: the file of 200 scopes is written a dozen times a second.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Count {
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.received_bytes += other.received_bytes;
+        self.retries += other.retries;
+        self.throttled += other.throttled;
+    }
+}
+
+/// What the writer asked the server for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Since when it counts: `CLOCK_BOOTTIME` in seconds.
+    pub since: f64,
+    /// By the id of the scope, then by verb; 0 is what is asked for the cluster as a whole.
+    pub scopes: BTreeMap<i64, BTreeMap<String, Count>>,
+}
+
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Live {
@@ -95,6 +135,12 @@ pub struct Live {
     pub boot: String,
     /// By the id of the scope.
     pub scopes: BTreeMap<i64, ScopeLive>,
+    /// The writer proves its scopes within this many seconds.
+    #[serde(default)]
+    pub limit_s: f64,
+    /// What it asked the server for.
+    #[serde(default)]
+    pub traffic: Traffic,
 }
 
 /// Writes the file in place; the descriptor stays open.
@@ -225,7 +271,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.live");
         let file = LiveFile::create(&path).unwrap();
-        let mut live = Live { pid: 7, boot: "b".into(), scopes: BTreeMap::new() };
+        let mut live = Live { pid: 7, boot: "b".into(), ..Live::default() };
         live.scopes.insert(1, ScopeLive { reason: "x".repeat(500), ..ScopeLive::new(1.0) });
         file.write(&live).unwrap();
         assert_eq!(read(&path), Some(live.clone()));

@@ -3,11 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::json::{Cursor, Read};
 use super::{FeedOptions, Item};
 use crate::field::FieldSet;
 use crate::object::{Scan, Wanted, spanned};
-use crate::redact::{Redaction, partial_object_metadata};
+use crate::path::Path;
+use crate::redact::{self, Redaction, partial_object_metadata};
 
 /// Something that cannot be used, at a position of the bytes at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(crate) struct Builder {
     fields: Arc<FieldSet>,
     redact: Redaction,
     expected: String,
+    drop: Arc<[Path]>,
+    polled: bool,
     /// `"kind":…,` and `"apiVersion":…,`
     kind: Vec<u8>,
     api_version: Vec<u8>,
@@ -43,6 +48,8 @@ impl Builder {
             fields: Arc::clone(&options.fields),
             redact: options.redact,
             expected: options.kind.clone(),
+            drop: Arc::clone(&options.drop),
+            polled: options.polled,
             kind: member("kind", &options.kind),
             api_version: member("apiVersion", &options.api_version),
         }
@@ -79,7 +86,7 @@ impl Builder {
     pub(crate) fn item(
         &self,
         bytes: &[u8],
-        scan: Scan,
+        mut scan: Scan,
         cells: Option<Range<usize>>,
     ) -> Result<Item, Fault> {
         let at = scan.span.start;
@@ -91,7 +98,7 @@ impl Builder {
                 None => problem,
             },
         };
-        if let Some(problem) = scan.problem {
+        if let Some(problem) = scan.problem.take() {
             return Err(fault(problem));
         }
         if let Some(kind) = scan.kind.as_deref().filter(|kind| !self.is_expected(kind)) {
@@ -100,7 +107,19 @@ impl Builder {
             return Err(fault(problem));
         }
         let lacks = |what: &str| fault(format!("the object has no {what}"));
-        let body = self.body(&bytes[scan.span.clone()], &scan);
+        let mut body = self.body(&bytes[scan.span.clone()], &scan);
+        if let Some(shorter) = redact::without(&body, &self.drop) {
+            body = shorter;
+            // An index must say of an object what its body says.
+            let partial = scan.is_partial();
+            scan.values =
+                self.fields.read(&body, partial).map_err(|error| fault(error.to_string()))?;
+        }
+        if self.polled {
+            let key = key.as_deref().unwrap_or_default();
+            scan.uid.get_or_insert_with(|| format!("polled:{key}"));
+            scan.resource_version.get_or_insert_with(|| content_version(&body));
+        }
         Ok(Item {
             namespace: scan.namespace,
             name: scan.name.ok_or_else(|| lacks("metadata.name"))?,
@@ -139,6 +158,12 @@ impl Builder {
         body.extend_from_slice(&object[1..]);
         body
     }
+}
+
+/// A resourceVersion for an object that has none: other bytes are another version.
+fn content_version(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    digest[..8].iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Whether the bytes are UTF-8, which JSON is by definition (RFC 8259, 8.1).

@@ -17,6 +17,7 @@ pub use self::list::{ListFeed, PageMeta};
 pub use self::watch::{Event, MAX_EXCERPT_BYTES, WatchFeed};
 use crate::field::FieldSet;
 use crate::object::Owner;
+use crate::path::Path;
 use crate::redact::Redaction;
 use crate::value::Value;
 
@@ -71,6 +72,11 @@ pub struct FeedOptions {
     pub api_version: String,
     /// What may be kept of an object.
     pub redact: Redaction,
+    /// What is left out of every object.
+    pub drop: Arc<[Path]>,
+    /// The resource can't be watched. Its objects may lack uid and resourceVersion: they are given
+    /// a uid made of their key and a resourceVersion made of their bytes, which is no number.
+    pub polled: bool,
     /// The fields to extract.
     pub fields: Arc<FieldSet>,
     /// A longer object is an error.
@@ -91,6 +97,8 @@ impl FeedOptions {
             kind: kind.to_owned(),
             api_version: api_version.to_owned(),
             redact: Redaction::None,
+            drop: Arc::default(),
+            polled: false,
             fields: Arc::default(),
             max_object_bytes: Self::MAX_OBJECT_BYTES,
         }

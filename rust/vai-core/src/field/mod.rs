@@ -334,7 +334,12 @@ impl FieldSet {
 
     /// The values in a body.
     pub fn extract(&self, body: &[u8]) -> crate::error::Result<Values> {
-        Ok(self.values(&self.paths.find(body)?, false))
+        self.read(body, false)
+    }
+
+    /// The values in a body; `partial`: what is missing is unknown, not a default.
+    pub(crate) fn read(&self, body: &[u8], partial: bool) -> crate::error::Result<Values> {
+        Ok(self.values(&self.paths.find(body)?, partial))
     }
 }
 

@@ -63,7 +63,9 @@ fn whatever_is_kept(ask: &Ask<'_>, all: &[ScopeRow]) -> Result<Vec<Source>> {
         .map(|scope| Source { scope: scope.clone(), namespace: None })
         .collect();
     // Of copies under one resourceVersion the first counts.
-    published.sort_by_key(|source| source.scope.redaction != Redaction::None);
+    published.sort_by_key(|source| {
+        (source.scope.redaction != Redaction::None, !source.scope.drop.is_empty())
+    });
     match (published.is_empty(), all.first()) {
         (true, Some(scope)) => synced(scope).map(|_| Vec::new()),
         _ => Ok(published),
@@ -102,7 +104,8 @@ fn implies_fields(asked: &FieldSelector, kept: &str) -> bool {
 fn prefer<'a>(scopes: &[&'a ScopeRow]) -> Option<&'a ScopeRow> {
     scopes.iter().copied().min_by(|a, b| {
         let worse = |scope: &ScopeRow| {
-            (!scope.published, scope.redaction != Redaction::None, scope.void_reason.is_some())
+            let cut = (scope.redaction != Redaction::None, !scope.drop.is_empty());
+            (!scope.published, cut, scope.void_reason.is_some())
         };
         let narrow = |scope: &ScopeRow| {
             let selects = !scope.label_selector.is_empty() || !scope.field_selector.is_empty();

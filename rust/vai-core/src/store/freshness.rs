@@ -40,7 +40,7 @@ pub struct Freshness {
     pub contact_age_s: Option<f64>,
     /// Seconds since the reported state was entered.
     pub since_s: f64,
-    /// Why it is not live, in words for a person.
+    /// Why it is not live, or how else it is kept current than by a watch; in words for a person.
     pub reason: String,
 }
 
@@ -133,8 +133,11 @@ fn state(
     }
     match entry.state {
         Reported::Live => match age_s {
-            Some(age) if age <= now.limit_s => (State::Live, String::new()),
-            Some(age) => (State::Stale, format!("not proven for {age:.0}s")),
+            Some(age) if age <= now.limit_s => (State::Live, entry.reason.clone()),
+            Some(age) if entry.reason.is_empty() => {
+                (State::Stale, format!("not proven for {age:.0}s"))
+            }
+            Some(age) => (State::Stale, format!("not proven for {age:.0}s, {}", entry.reason)),
             None => (State::CatchingUp, entry.reason.clone()),
         },
         // The first list was published this moment and its proof follows.
@@ -187,7 +190,8 @@ mod tests {
             contact: Some(proof),
             proof: Some(proof),
         };
-        Live { pid: 5, boot: "b".into(), scopes: BTreeMap::from([(1, entry)]) }
+        let scopes = BTreeMap::from([(1, entry)]);
+        Live { pid: 5, boot: "b".into(), scopes, ..Live::default() }
     }
 
     fn judged(live: &Live, holder: Holder) -> (State, Option<f64>) {
@@ -206,6 +210,18 @@ mod tests {
         assert_eq!(judged(&old, Holder::ThisProcess), (State::Stale, Some(40.0)));
         let hung = live(Reported::Live, 30.0, 95.0);
         assert_eq!(judged(&hung, Holder::Other(None)).0, State::Stale);
+    }
+
+    #[test]
+    fn how_a_scope_is_kept_current_is_said_as_long_as_it_is_live() {
+        let mut polled = live(Reported::Live, 99.0, 95.0);
+        let recorded = Recorded { published: true, ..Recorded::default() };
+        polled.scopes.get_mut(&1).unwrap().reason = "polled every 24s".into();
+        let found = judge(1, &recorded, Some(&polled), &now(Holder::ThisProcess));
+        assert_eq!((found.state, found.reason.as_str()), (State::Live, "polled every 24s"));
+        polled.scopes.get_mut(&1).unwrap().proof = Some(60.0);
+        let found = judge(1, &recorded, Some(&polled), &now(Holder::ThisProcess));
+        assert_eq!(found.reason, "not proven for 40s, polled every 24s");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::watching::{Progress, Watching};
 use super::writer::Job;
 use super::{Inner, scopes};
 use crate::error::{Error, Result};
-use crate::feed::PageMeta;
+use crate::feed::{FeedOptions, PageMeta};
 
 /// What the writer's thread knows of the list so far.
 #[derive(Default)]
@@ -74,7 +74,7 @@ enum Pages {
 }
 
 impl Listing {
-    pub(super) fn begin(inner: Arc<Inner>, scope: i64) -> Result<Self> {
+    pub(super) fn begin(inner: Arc<Inner>, scope: i64, polled: bool) -> Result<Self> {
         let writer = inner.writer()?;
         let (number, first, sensitive) = writer.call(move |writer| {
             let number = writer.state.start_listing(scope)?;
@@ -85,6 +85,7 @@ impl Listing {
         // Whatever an earlier stream lost, the list finds.
         inner.shared.trust(scope);
         let (resource, _, options) = inner.feed_options(scope)?;
+        let options = FeedOptions { polled, ..options };
         let session = Arc::default();
         let deliver = deliver(Arc::clone(&inner), scope, number, first, Arc::clone(&session));
         let intake = Intake::spawn(Arc::clone(&inner), resource, options, sensitive, deliver)?;

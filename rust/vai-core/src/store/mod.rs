@@ -36,7 +36,7 @@ pub use self::freshness::{Freshness, State as ScopeState};
 pub use self::listing::{Listing, Plan, Published};
 pub use self::open::{Mode, Options};
 pub use self::scopes::{Cluster, PrinterColumn, Resource, ScopeRow, ScopeSpec};
-pub use self::status::{ScopeStatus, Stats};
+pub use self::status::{ScopeStatus, Stats, TrafficStatus};
 pub use self::watching::{Progress, Watching};
 
 use self::definitions::Known;
@@ -44,13 +44,14 @@ use self::shared::Shared;
 use self::writer::{Fields, Job, WriterHandle};
 use crate::codec::{self, Codec};
 use crate::db::bell::Bell;
-use crate::db::live::Reported;
+use crate::db::live::{Count, Reported};
 use crate::db::{self, Files, live, lock};
 use crate::error::{Error, Result};
 use crate::feed::{FeedOptions, Item};
 use crate::postings::Postings;
 use crate::query::Lists;
 use crate::query::pool::ReaderPool;
+use crate::redact;
 
 /// A longer object is refused; etcd's own limit is 1.5 MB by default, 10 MB at most in practice.
 const MAX_OBJECT_BYTES: usize = 64 * 1024 * 1024;
@@ -229,6 +230,13 @@ impl Store {
         Ok(())
     }
 
+    /// Counts what was asked of the server about a scope; 0 for the cluster as a whole.
+    pub fn count(&self, scope: i64, verb: &str, more: Count) -> Result<()> {
+        self.inner.check()?;
+        self.inner.shared.count(scope, verb, more);
+        Ok(())
+    }
+
     /// Queued behind all that was pushed before: the claim must not outrun the rows.
     pub fn proven(&self, scope: i64, at_boottime_s: f64) -> Result<()> {
         let shared = Arc::clone(&self.inner.shared);
@@ -247,7 +255,13 @@ impl Store {
 
     /// Begins a list of a scope; one under way no longer counts, nor does a watch.
     pub fn begin_list(&self, scope: i64) -> Result<Listing> {
-        Listing::begin(Arc::clone(&self.inner), scope)
+        Listing::begin(Arc::clone(&self.inner), scope, false)
+    }
+
+    /// The same of what can't be watched, whose objects may lack uid and resourceVersion, as
+    /// `PodMetrics` and `ComponentStatus` do; see [`FeedOptions::polled`].
+    pub fn begin_poll(&self, scope: i64) -> Result<Listing> {
+        Listing::begin(Arc::clone(&self.inner), scope, true)
     }
 
     /// Begins a watch of a scope at its checkpoint.
@@ -475,6 +489,8 @@ impl Inner {
             api_version: row.info.api_version(),
             kind: row.info.kind,
             redact: row.redaction,
+            drop: redact::paths(&row.drop)?.into(),
+            polled: false,
             fields: Arc::clone(&known.set),
             max_object_bytes: MAX_OBJECT_BYTES,
         };

@@ -80,7 +80,7 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     let mut state = state::State::load(&connection)?;
     let checkpointer = Checkpointer::spawn(&files)?;
     checkpointer.follow(&mut connection)?;
-    let shared = Arc::new(Shared::new(checkpointer, live::read(&files.live)));
+    let shared = Arc::new(Shared::new(checkpointer, live::read(&files.live), options.live_within));
     shared.committed(state.epoch, state.seq);
     shared.attach(LiveFile::create(&files.live)?)?;
     handle.told()?;
@@ -109,7 +109,7 @@ fn open_reader(files: Files, options: Options) -> Result<Inner> {
     let (handle, open_here) = lock::register_reader(&files);
     // The first connection checks the file; it goes back to the pool.
     let connection = db::open_reader(&files, open_here)?;
-    let shared = Arc::new(Shared::new(Checkpointer::none(), None));
+    let shared = Arc::new(Shared::new(Checkpointer::none(), None, options.live_within));
     let opened = inner(files, Mode::Reader, options, shared, Fields::default(), None, handle);
     opened.pool.give(connection);
     Ok(opened)

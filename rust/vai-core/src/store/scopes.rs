@@ -10,7 +10,8 @@ use super::state::{is_sensitive, redaction_name, redaction_number};
 use crate::error::{Error, Result};
 use crate::field::FieldSet;
 use crate::gvr::GroupResource;
-use crate::redact::Redaction;
+use crate::path::Path;
+use crate::redact::{self, Redaction};
 use crate::selector::{FieldSelector, LabelSelector};
 
 /// As `vai.types.Cluster`.
@@ -121,6 +122,8 @@ pub struct ScopeRow {
     pub field_selector: String,
     /// What of an object is kept.
     pub redaction: Redaction,
+    /// Paths that are left out of every object.
+    pub drop: Vec<String>,
     /// Whether a list was ever complete.
     pub published: bool,
     /// The checkpoint: the resourceVersion that the rows stand at.
@@ -163,9 +166,16 @@ impl ScopeRow {
         if self.redaction == Redaction::Metadata {
             text.push_str(" (metadata only)");
         }
+        if !self.drop.is_empty() {
+            text.push_str(" without ");
+            text.push_str(&self.drop.join(", "));
+        }
         text
     }
 }
+
+/// Where the identity of a scope has the paths that it drops, if it drops any.
+const DROP_PLACE: usize = 5;
 
 /// What a scope is asked to be; selectors in canonical form.
 #[derive(Clone, Debug)]
@@ -180,6 +190,8 @@ pub struct ScopeSpec {
     pub field_selector: String,
     /// What of an object is kept.
     pub redaction: Redaction,
+    /// Paths that are left out of every object, canonical, in order.
+    pub drop: Vec<String>,
 }
 
 impl ScopeSpec {
@@ -200,20 +212,42 @@ impl ScopeSpec {
             label_selector: LabelSelector::parse(label_selector)?.to_string(),
             field_selector: FieldSelector::parse(field_selector)?.to_string(),
             redaction,
+            drop: Vec::new(),
         })
+    }
+
+    /// The same, with these paths left out of every object.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for what is no path of keys, or what vai itself needs of an object.
+    pub fn without(mut self, drop: &[String]) -> Result<Self> {
+        self.drop = redact::paths(drop)?.iter().map(Path::name).collect();
+        Ok(self)
     }
 
     /// The same words always mean the same scope.
     fn identity(&self) -> String {
-        let parts = serde_json::json!([
+        let mut parts = serde_json::json!([
             self.resource,
             self.namespace,
             self.label_selector,
             self.field_selector,
             redaction_name(self.redaction)
         ]);
+        if let (Some(parts), false) = (parts.as_array_mut(), self.drop.is_empty()) {
+            parts.push(serde_json::json!(self.drop));
+        }
         parts.to_string()
     }
+}
+
+/// The paths that a scope drops; they are nowhere but in its identity.
+fn drop_of(identity: &str) -> Result<Vec<String>> {
+    let parts: Vec<serde_json::Value> = serde_json::from_str(identity)
+        .map_err(|error| Error::Corrupt(format!("the identity of a scope: {error}")))?;
+    let Some(drop) = parts.into_iter().nth(DROP_PLACE) else { return Ok(Vec::new()) };
+    serde_json::from_value(drop)
+        .map_err(|error| Error::Corrupt(format!("the identity of a scope: {error}")))
 }
 
 pub(crate) fn cluster(db: &Connection) -> Result<Option<Cluster>> {
@@ -226,7 +260,8 @@ pub(crate) fn cluster(db: &Connection) -> Result<Option<Cluster>> {
 /// Binds the file, or refuses another cluster. A weak identity gives way to a strong one of the
 /// same server.
 pub(super) fn set_cluster(writer: &mut Writer<'_>, new: &Cluster) -> Result<()> {
-    if let Some(old) = cluster(writer.db)? {
+    let old = cluster(writer.db)?;
+    if let Some(old) = &old {
         let same_server = old.server == new.server;
         let same = old.uid == new.uid || (same_server && old.verified != new.verified);
         if !same {
@@ -239,6 +274,10 @@ pub(super) fn set_cluster(writer: &mut Writer<'_>, new: &Cluster) -> Result<()> 
             return Ok(());
         }
     }
+    if old.as_ref() == Some(new) {
+        // Asked with every discovery: what stands is not written again.
+        return Ok(());
+    }
     let text = serde_json::to_string(new).map_err(Error::internal)?;
     writer.db.execute("UPDATE meta SET cluster = ?1 WHERE id = 1", [text])?;
     Ok(())
@@ -246,6 +285,9 @@ pub(super) fn set_cluster(writer: &mut Writer<'_>, new: &Cluster) -> Result<()> 
 
 /// Replaces what discovery found; resources no longer served keep their rows and their id.
 pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> Result<()> {
+    if served(writer.db)? == *resources {
+        return Ok(());
+    }
     writer.db.execute("UPDATE resource SET served = 0", [])?;
     for (rank, resource) in resources.iter().enumerate() {
         let info = serde_json::to_string(resource).map_err(Error::internal)?;
@@ -268,6 +310,14 @@ pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> 
         writer.state.reload_fields(writer.db)?;
     }
     Ok(())
+}
+
+/// What discovery found last, in order of preference.
+fn served(db: &Connection) -> Result<Vec<Resource>> {
+    let mut statement =
+        db.prepare_cached("SELECT info FROM resource WHERE served = 1 ORDER BY rank")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    rows.map(|info| parse_info(&info?)).collect()
 }
 
 /// Served resources in order of preference, then those that are only kept.
@@ -314,11 +364,12 @@ pub(crate) fn resource_floor(db: &Connection, resource: i64) -> Result<i64> {
 }
 
 const SCOPE_COLUMNS: &str = "SELECT s.id, s.resource, r.info, s.namespace, s.label_selector,
-    s.field_selector, s.redaction, s.published, s.rv, s.void_reason, s.floor, s.objects, s.proven_ms
+    s.field_selector, s.redaction, s.published, s.rv, s.void_reason, s.floor, s.objects,
+    s.proven_ms, s.identity
     FROM scope s JOIN resource r ON r.id = s.resource";
 
-fn scope_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ScopeRow, String)> {
-    let info: String = row.get(2)?;
+fn scope_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ScopeRow, String, String)> {
+    let (info, identity) = (row.get(2)?, row.get(13)?);
     let found = ScopeRow {
         id: row.get(0)?,
         resource: row.get(1)?,
@@ -327,6 +378,7 @@ fn scope_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ScopeRow, String)> {
         label_selector: row.get(4)?,
         field_selector: row.get(5)?,
         redaction: super::state::redaction_from(row.get(6)?),
+        drop: Vec::new(),
         published: row.get(7)?,
         rv: row.get(8)?,
         void_reason: row.get(9)?,
@@ -334,7 +386,7 @@ fn scope_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ScopeRow, String)> {
         objects: row.get(11)?,
         proven_ms: row.get(12)?,
     };
-    Ok((found, info))
+    Ok((found, info, identity))
 }
 
 /// All scopes, or those of one resource.
@@ -344,8 +396,9 @@ pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<Scope
     let rows = statement.query_map([resource], scope_row)?;
     let mut found = Vec::new();
     for row in rows {
-        let (mut scope, info) = row?;
+        let (mut scope, info, identity) = row?;
         scope.info = parse_info(&info)?;
+        scope.drop = drop_of(&identity)?;
         found.push(scope);
     }
     Ok(found)

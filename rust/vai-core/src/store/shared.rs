@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::checkpointer::Checkpointer;
 use crate::codec::Codec;
-use crate::db::live::{self, Live, LiveFile, Reported, ScopeLive};
+use crate::db::live::{self, Count, Live, LiveFile, Reported, ScopeLive, Traffic};
 use crate::error::{Error, Result};
 
 /// `FILE.live` is written at most this often, except when a state changes.
@@ -45,11 +45,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(checkpointer: Checkpointer, previous: Option<Live>) -> Self {
+    pub(super) fn new(checkpointer: Checkpointer, previous: Option<Live>, limit: Duration) -> Self {
         let live = Live {
             pid: std::process::id(),
             boot: live::boot_id().into(),
             scopes: inherited(previous),
+            limit_s: limit.as_secs_f64(),
+            traffic: Traffic { since: live::boottime_s(), ..Traffic::default() },
         };
         Self {
             codec: Codec::new(),
@@ -190,6 +192,21 @@ impl Shared {
         let mut board = self.board.lock();
         board.generation += 1;
         self.told.notify_all();
+    }
+
+    /// Counts what was asked of the server. What is told next brings it into `FILE.live`.
+    pub(super) fn count(&self, scope: i64, verb: &str, more: Count) {
+        let mut board = self.board.lock();
+        let verbs = board.live.traffic.scopes.entry(scope).or_default();
+        if let Some(count) = verbs.get_mut(verb) {
+            count.add(more);
+        } else {
+            verbs.insert(verb.to_owned(), more);
+        }
+        let now = live::boottime_s();
+        if now - board.written >= LIVE_INTERVAL_S {
+            write(&mut board, now);
+        }
     }
 
     /// The last proof as a time that outlives this boot; `now_ms` is the wall clock.

@@ -1,11 +1,13 @@
 //! What a file says of itself, in any process.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::freshness::{Freshness, Now, judge};
 use super::state::redaction_name;
 use super::{Inner, Mode, ScopeRow, Store, scopes};
-use crate::db::live;
+use crate::db::live::{self, Count};
 use crate::db::lock::{self, Holder};
 use crate::error::Result;
 
@@ -24,6 +26,8 @@ pub struct ScopeStatus {
     pub field_selector: String,
     /// `none` or `metadata`.
     pub redaction: &'static str,
+    /// Paths that are left out of every object.
+    pub drop: Vec<String>,
     /// Its freshness at the moment of the question.
     #[serde(flatten)]
     pub freshness: Freshness,
@@ -31,6 +35,17 @@ pub struct ScopeStatus {
     pub objects: i64,
     /// Its checkpoint.
     pub resource_version: Option<String>,
+}
+
+/// What a writer asked the server for since it began: as `vai.types.Traffic`.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrafficStatus {
+    /// The process that asked.
+    pub pid: u32,
+    /// Seconds since it began.
+    pub since_s: f64,
+    /// By the id of the scope (0: for the cluster as a whole), then by verb.
+    pub scopes: BTreeMap<i64, BTreeMap<String, Count>>,
 }
 
 /// Sizes and positions of a file.
@@ -61,6 +76,22 @@ impl Store {
     pub fn scope_status(&self) -> Result<Vec<ScopeStatus>> {
         let rows = self.inner.read(|db| scopes::scopes(db, None))?;
         Ok(self.inner.judge(rows))
+    }
+
+    /// What the writer of the file, or the last one of this boot, asked the server for; `None`
+    /// where nobody knows any more.
+    #[must_use]
+    pub fn traffic(&self) -> Option<TrafficStatus> {
+        let inner = &self.inner;
+        let told = match inner.mode {
+            Mode::Writer => Some(inner.shared.live()),
+            Mode::Reader => live::read(&inner.files.live),
+        }?;
+        (told.boot == live::boot_id()).then(|| TrafficStatus {
+            pid: told.pid,
+            since_s: (live::boottime_s() - told.traffic.since).max(0.0),
+            scopes: told.traffic.scopes,
+        })
     }
 
     /// Sizes and positions at this moment.
@@ -108,12 +139,14 @@ impl Inner {
             Mode::Writer => Some(self.shared.live()),
             Mode::Reader => live::read(&self.files.live),
         };
+        // A writer on a metered link proves its scopes seldom, and says how seldom.
+        let writers_s = told.as_ref().map_or(0.0, |told| told.limit_s);
         let now = Now {
             boottime_s: live::boottime_s(),
             unix_ms: live::unix_ms(),
             boot: live::boot_id(),
             holder,
-            limit_s: self.options.live_within.as_secs_f64(),
+            limit_s: self.options.live_within.as_secs_f64().max(writers_s),
         };
         rows.into_iter()
             .map(|row| ScopeStatus {
@@ -123,6 +156,7 @@ impl Inner {
                 label_selector: row.label_selector.clone(),
                 field_selector: row.field_selector.clone(),
                 redaction: redaction_name(row.redaction),
+                drop: row.drop.clone(),
                 freshness: judge(row.id, &row.recorded(), told.as_ref(), &now),
                 objects: row.objects,
                 resource_version: row.rv.clone(),

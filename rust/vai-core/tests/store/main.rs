@@ -5,6 +5,7 @@
 mod bytes;
 mod changes;
 mod consumers;
+mod dropped;
 mod faults;
 mod fields;
 mod file;
