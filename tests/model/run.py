@@ -1,0 +1,170 @@
+"""One run of the model: a random history under random faults, and what must hold after it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import vai
+from tests.model.copy import Copy
+from tests.model.story import Story
+from tests.model.world import SCOPES, World
+from vai.testing import DAMAGE, LEGAL, LIES, Faults
+
+#: Of ten runs, which one's server lies, and in which one vai is killed instead of closed.
+_LIES, _KILLED = 9, 8
+_STEPS: Final = 40
+#: Of the requests, how many meet a fault.
+_RATES: Final = (0.1, 0.3, 0.5)
+_SETTLED_S: Final = 60.0
+
+
+@dataclass
+class Outcome:
+    """What became of one run."""
+
+    seed: int
+    took_s: float = 0.0
+    problem: str = ""
+    looks: int = 0
+    changes: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    diverged: int = 0
+
+    def __str__(self) -> str:
+        if not self.problem:
+            return f"seed {self.seed}: {self.took_s:.2f} s"
+        return f"seed {self.seed} after {self.took_s:.2f} s:\n{self.problem}\n{replay(self.seed)}"
+
+
+def replay(seed: int) -> str:
+    return f"again: .venv/bin/python -m tests.model {seed}"
+
+
+def run(seed: int) -> Outcome:
+    """Never raises: what went wrong is in the outcome."""
+    outcome = Outcome(seed)
+    folder = Path(tempfile.mkdtemp(prefix=f"vai-model-{seed}-"))
+    began = time.monotonic()
+    try:
+        _Run(seed, folder, outcome).go()
+    except Exception:  # noqa: BLE001 - told
+        outcome.problem += traceback.format_exc()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    outcome.took_s = time.monotonic() - began
+    return outcome
+
+
+class _Run:
+    def __init__(self, seed: int, folder: Path, outcome: Outcome) -> None:
+        self._seed = seed
+        self._folder = folder
+        self._outcome = outcome
+        self._lies = seed % 10 == _LIES
+        self._world = World(folder, seed)
+        kinds = [*LEGAL, *DAMAGE, *(LIES if self._lies else ())]
+        rate = _RATES[seed // 10 % len(_RATES)]
+        self._faults = Faults.random(seed, kinds=kinds, rate=rate, longest_s=0.1)
+
+    def go(self) -> None:
+        killed = self._seed % 10 == _KILLED
+        world, sim = self._world, self._world.sim
+        with sim:
+            copy = Copy(self._folder, world, killed=killed, honest=not self._lies)
+            story = Story(self._seed, world, copy, lambda: self._went_back(copy))
+            try:
+                if self._seed % 2:
+                    sim.faults = self._faults
+                story.begin()
+                self._wait(copy, lambda: self._listed(copy), "the first lists")
+                copy.follow()
+                sim.faults = self._faults
+                story.go_on(_STEPS)
+                self._faults.clear()
+                self._settle(copy)
+                self._check_consumers(copy)
+            except BaseException:
+                said = "\n".join(f"  {status}" for status in copy.cache.status())
+                self._outcome.problem = (
+                    f"story: {' '.join(story.told)}\nfaults:\n{sim.faults}\nstatus:\n{said}\n"
+                )
+                raise
+            finally:
+                copy.close()
+                self._outcome.looks = copy.looks
+                self._outcome.changes = sum(len(one.seen) for one in copy.consumers)
+                self._outcome.faults.update(str(entry.fault.kind) for entry in sim.faults.log)
+
+    # --- waiting
+
+    def _wait(self, copy: Copy, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _SETTLED_S
+        while True:
+            if copy.error is not None:
+                raise copy.error
+            if done():
+                return
+            assert time.monotonic() < deadline, f"not within {_SETTLED_S} s: {what}"
+            time.sleep(0.005)
+
+    def _listed(self, copy: Copy) -> bool:
+        found = copy.cache.status()
+        return len(found) == len(SCOPES) and all(one.complete for one in found)
+
+    def _went_back(self, copy: Copy) -> None:
+        """vai has seen the server at an older resourceVersion than before."""
+        newest = self._world.sim.resource_version
+
+        def noticed() -> bool:
+            versions = [one.resource_version for one in copy.cache.status()]
+            return all(version is None or int(version) <= newest for version in versions)
+
+        self._wait(copy, noticed, "the restored server is noticed")
+
+    # --- what must hold
+
+    def _settle(self, copy: Copy) -> None:
+        if self._lies:
+            time.sleep(0.05)
+            self._outcome.diverged = sum(not self._same(copy, name) for name in SCOPES)
+            check_by_hand(copy)
+        for name in SCOPES:
+            self._wait(copy, lambda name=name: self._same(copy, name), f"{name} as on the server")
+        # Still following: one more of each arrives.
+        for name in SCOPES:
+            self._world.put(name, ("last", "one"), "red")
+        for name in SCOPES:
+            self._wait(copy, lambda name=name: self._same(copy, name), f"the last of {name}")
+        self._wait(copy, lambda: self._live(copy), "every scope is live")
+
+    def _same(self, copy: Copy, name: str) -> bool:
+        return copy.state(name) == self._world.now(name)
+
+    def _live(self, copy: Copy) -> bool:
+        return all(one.state is vai.State.LIVE for one in copy.cache.status())
+
+    def _check_consumers(self, copy: Copy) -> None:
+        for one in copy.consumers:
+            there = dict(self._world.now(one.name))
+            self._wait(copy, lambda one=one, there=there: one.view == there, f"{one.name} followed")
+            log = copy.cache.changes(one.name, since=one.began)
+            logged = []
+            while (change := log.poll()) is not None:
+                logged.append((change.position, change.op, change.key))
+            log.close()
+            assert one.seen == logged, f"{one.name}: saw {one.seen}, logged was {logged}"
+
+
+def check_by_hand(copy: Copy) -> None:
+    """What the self-check does when it finds a difference: list again."""
+    engine = copy.cache._engine
+    for reflector in engine.syncing._reflectors.values():  # type: ignore[union-attr]
+        reflector.relist("self-check")
