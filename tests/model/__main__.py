@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.model.run import run
+from tests.model.run import Outcome, run
 
 
 def seeds_of(words: Iterable[str]) -> list[int]:
@@ -35,7 +35,7 @@ def main() -> int:
     faults: Counter[str] = Counter()
     failed, done, looks, changes, diverged, longest = [], 0, 0, 0, 0, 0.0
 
-    def one(seed: int) -> object:
+    def one(seed: int) -> Outcome | None:
         late = options.within is not None and time.monotonic() - began > options.within
         return None if late else run(seed)
 

@@ -9,11 +9,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import vai
-from tests.model.copy import Copy
+from tests.model.copy import Consumer, Copy
 from tests.model.story import Story
 from tests.model.world import SCOPES, World
 from vai.testing import DAMAGE, LEGAL, LIES, Faults
@@ -136,14 +137,16 @@ class _Run:
             time.sleep(0.05)
             self._outcome.diverged = sum(not self._same(copy, name) for name in SCOPES)
             check_by_hand(copy)
-        for name in SCOPES:
-            self._wait(copy, lambda name=name: self._same(copy, name), f"{name} as on the server")
+        self._all_same(copy, "as on the server")
         # Still following: one more of each arrives.
         for name in SCOPES:
             self._world.put(name, ("last", "one"), "red")
-        for name in SCOPES:
-            self._wait(copy, lambda name=name: self._same(copy, name), f"the last of {name}")
+        self._all_same(copy, "with the last write")
         self._wait(copy, lambda: self._live(copy), "every scope is live")
+
+    def _all_same(self, copy: Copy, how: str) -> None:
+        for name in SCOPES:
+            self._wait(copy, partial(self._same, copy, name), f"{name} {how}")
 
     def _same(self, copy: Copy, name: str) -> bool:
         return copy.state(name) == self._world.now(name)
@@ -151,10 +154,12 @@ class _Run:
     def _live(self, copy: Copy) -> bool:
         return all(one.state is vai.State.LIVE for one in copy.cache.status())
 
+    def _followed(self, one: Consumer) -> bool:
+        return one.view == dict(self._world.now(one.name))
+
     def _check_consumers(self, copy: Copy) -> None:
         for one in copy.consumers:
-            there = dict(self._world.now(one.name))
-            self._wait(copy, lambda one=one, there=there: one.view == there, f"{one.name} followed")
+            self._wait(copy, partial(self._followed, one), f"{one.name} followed")
             log = copy.cache.changes(one.name, since=one.began)
             logged = []
             while (change := log.poll()) is not None:
