@@ -66,22 +66,22 @@ class Chance:
         return self._fault(chosen, dice, in_watch=kind.startswith("watch")), lasts
 
     def _fault(self, kind: Kind, dice: random.Random, *, in_watch: bool) -> Fault:
-        at_once = dice.random() < _AT_ONCE
+        # Each is drawn for every kind, so that one more number for one leaves the others alone.
+        share, place, at_once = dice.random(), dice.random(), dice.random() < _AT_ONCE
         options: dict[str, Any] = {}
         if kind in _LASTING:
-            options["seconds"] = round(self.longest_s * dice.random(), 3)
-        if kind is Kind.SKEW:
-            options["seconds"] = round((dice.random() - 0.5) * 2 * _HOUR_S)
-        if kind is Kind.UNAVAILABLE:
+            options["seconds"] = round(self.longest_s * share, 3)
+        elif kind is Kind.SKEW:
+            options["seconds"] = round((share - 0.5) * 2 * _HOUR_S)
+        elif kind is Kind.UNAVAILABLE:
             options["status"] = dice.choice((500, 502, 503, 504))
-        if kind is Kind.THROTTLED and self.longest_s >= 1:
+        elif kind is Kind.THROTTLED and self.longest_s >= 1:
             options["retry_after"] = 1
-        if kind in _IN_WATCHES if in_watch else kind in _IN_BODIES:
-            # Small numbers are more likely: most watches see few events.
-            early = dice.random()
-            events = int(_FEW_EVENTS * early**2)
-            options |= {"after": events} if in_watch else {"part": round(early, 2)}
         if kind in {Kind.RESET, Kind.EXPIRED} and at_once:
-            options.pop("after", None)
-            options.pop("part", None)
+            return Fault(kind, **options)
+        if in_watch and kind in _IN_WATCHES:
+            # Small numbers are more likely: most watches see few events.
+            options["after"] = int(_FEW_EVENTS * place**2)
+        elif not in_watch and kind in _IN_BODIES:
+            options["part"] = round(place, 2)
         return Fault(kind, **options)

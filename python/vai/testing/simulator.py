@@ -82,7 +82,7 @@ class Simulator:
         self.wait_s = wait_s
         self.version = version
         self.skew_s = 0.0
-        self.now = lambda: now() + self.skew_s
+        self._now = now
         self.closed = False
         self.request_log = RequestLog()
         self.faults = faults if faults is not None else Faults()
@@ -133,6 +133,10 @@ class Simulator:
         with self.store.lock:
             for table in self.store.tables():
                 table.changed.notify_all()
+
+    def now(self) -> float:
+        """The server's clock: seconds since the epoch, and what it is ahead by."""
+        return self._now() + self.skew_s
 
     # Address --------------------------------------------------------------------------------------
 

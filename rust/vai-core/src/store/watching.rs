@@ -134,6 +134,9 @@ impl Watching {
                 Event::Malformed { problem, key, .. } => {
                     let at = key.map(|key| format!(" ({key})")).unwrap_or_default();
                     progress.malformed = Some(format!("malformed watch event{at}: {problem}"));
+                    // With what follows, but without this one, the rows would be of no moment that
+                    // ever was. The list that must come now has all of it.
+                    break;
                 }
             }
         }
