@@ -28,7 +28,7 @@ _BREAKS: Final = (Kind.CUT, Kind.END, Kind.RESET, Kind.EXPIRED)
 _PATIENT: Final = 47
 #: Of the requests, how many meet a fault.
 _RATES: Final = (0.1, 0.3, 0.5)
-_SETTLED_S: Final = 60.0
+_SETTLED_S: Final = 15.0
 
 
 @dataclass
@@ -98,16 +98,31 @@ class _Run:
                 self._settle(copy)
                 self._check_consumers(copy)
             except BaseException:
-                said = "\n".join(f"  {status}" for status in copy.cache.status())
-                self._outcome.problem = (
-                    f"story: {' '.join(story.told)}\nfaults:\n{sim.faults}\nstatus:\n{said}\n"
-                )
+                self._outcome.problem = self._said(copy, story)
                 raise
             finally:
                 copy.close()
                 self._outcome.looks = copy.looks
                 self._outcome.changes = sum(len(one.seen) for one in copy.consumers)
                 self._outcome.faults.update(str(entry.fault.kind) for entry in sim.faults.log)
+
+    def _said(self, copy: Copy, story: Story) -> str:
+        sim = self._world.sim
+        scopes = [
+            f"  {status} at {status.resource_version}, {status.freshness}"
+            for status in copy.cache.status()
+        ]
+        return "\n".join(
+            [
+                f"story: {' '.join(story.told)}",
+                f"faults:\n{sim.faults}",
+                f"the server is at {sim.resource_version}, vai:",
+                *scopes,
+                "the last requests:",
+                *(f"  {entry}" for entry in sim.request_log.entries()[-12:]),
+                "",
+            ]
+        )
 
     # --- waiting
 
