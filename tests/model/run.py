@@ -28,7 +28,7 @@ _BREAKS: Final = (Kind.CUT, Kind.END, Kind.RESET, Kind.EXPIRED)
 _PATIENT: Final = 47
 #: Of the requests, how many meet a fault.
 _RATES: Final = (0.1, 0.3, 0.5)
-_SETTLED_S: Final = 15.0
+_SETTLED_S: Final = 60.0
 
 
 @dataclass
@@ -120,9 +120,14 @@ class _Run:
                 *scopes,
                 "the last requests:",
                 *(f"  {entry}" for entry in sim.request_log.entries()[-12:]),
+                *(self._difference(copy, one.name) for one in copy.consumers),
                 "",
             ]
         )
+
+    def _difference(self, copy: Copy, name: str) -> str:
+        there, here = self._world.now(name), copy.state(name)
+        return f"{name}: only there {sorted(there - here)}, only here {sorted(here - there)}"
 
     # --- waiting
 
@@ -154,7 +159,7 @@ class _Run:
 
     def _settle(self, copy: Copy) -> None:
         if self._lies:
-            time.sleep(0.05)
+            self._wait(copy, lambda: self._live(copy), "every scope is live, though wrong")
             self._outcome.diverged = sum(not self._same(copy, name) for name in SCOPES)
             check_by_hand(copy)
         self._all_same(copy, "as on the server")
