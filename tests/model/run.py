@@ -15,7 +15,7 @@ from typing import Final
 
 import vai
 from tests.model.copy import Consumer, Copy
-from tests.model.story import Story
+from tests.model.story import Story, Waits
 from tests.model.world import SCOPES, World
 from vai.testing import DAMAGE, LEGAL, LIES, Faults, Kind
 
@@ -68,7 +68,7 @@ def run(seed: int) -> Outcome:
     return outcome
 
 
-class _Run:
+class _Run(Waits):
     def __init__(self, seed: int, folder: Path, outcome: Outcome) -> None:
         self._seed = seed
         self._folder = folder
@@ -85,7 +85,7 @@ class _Run:
         world, sim = self._world, self._world.sim
         with sim:
             copy = Copy(self._folder, world, killed=killed, honest=not self._lies)
-            story = Story(self._seed, world, copy, lambda: self._went_back(copy))
+            story = Story(self._seed, world, copy, self)
             try:
                 if self._seed % 2:
                     sim.faults = self._faults
@@ -120,14 +120,18 @@ class _Run:
                 *scopes,
                 "the last requests:",
                 *(f"  {entry}" for entry in sim.request_log.entries()[-12:]),
-                *(self._difference(copy, one.name) for one in copy.consumers),
+                *(self._difference(copy, one) for one in copy.consumers),
                 "",
             ]
         )
 
-    def _difference(self, copy: Copy, name: str) -> str:
-        there, here = self._world.now(name), copy.state(name)
-        return f"{name}: only there {sorted(there - here)}, only here {sorted(here - there)}"
+    def _difference(self, copy: Copy, one: Consumer) -> str:
+        there, here = self._world.now(one.name), copy.state(one.name)
+        lines = [f"{one.name}: only there {sorted(there - here)}, only here {sorted(here - there)}"]
+        for key in sorted({key for key, _ in there ^ here}):
+            seen = [f"{op} {place.epoch}/{place.seq}" for place, op, at in one.seen if at == key]
+            lines.append(f"  {key}: {self._world.told(one.name, key)}; changes {', '.join(seen)}")
+        return "\n".join(lines)
 
     # --- waiting
 
@@ -145,8 +149,22 @@ class _Run:
         found = copy.cache.status()
         return len(found) == len(SCOPES) and all(one.complete for one in found)
 
-    def _went_back(self, copy: Copy) -> None:
-        """vai has seen the server at an older resourceVersion than before."""
+    def calm(self, copy: Copy) -> None:
+        """Nothing is under way: vai is where the server is, and its watches are open.
+
+        A list that the old server answered and the restored one goes on with is not modelled:
+        there is an outage between them.
+        """
+        faults, self._world.sim.faults = self._world.sim.faults, Faults()
+        self._all_same(copy, "before the server is restored")
+        self._wait(copy, lambda: self._live(copy), "every scope is live before that")
+        self._world.sim.faults = faults
+
+    def went_back(self, copy: Copy) -> None:
+        """vai has seen the server at an older resourceVersion than before.
+
+        What is written before may make up for the difference, and then nobody could notice.
+        """
         newest = self._world.sim.resource_version
 
         def noticed() -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from tests.model.copy import Copy
 from tests.model.world import SCOPES, World
@@ -31,19 +30,24 @@ _WEIGHTS: Final = {
 }
 
 
+class Waits(Protocol):
+    """What a restore waits for."""
+
+    def calm(self, copy: Copy) -> None:
+        """Before it."""
+
+    def went_back(self, copy: Copy) -> None:
+        """After it."""
+
+
 class Story:
-    """What happens in one run.
+    """What happens in one run."""
 
-    Args:
-        settled: Waits until vai has noticed that the server went back; what is written before may
-            make up for the difference, and then nobody could notice.
-    """
-
-    def __init__(self, seed: int, world: World, copy: Copy, settled: Callable[[], None]) -> None:
+    def __init__(self, seed: int, world: World, copy: Copy, waits: Waits) -> None:
         self._dice = random.Random(f"story {seed}")
         self._world = world
         self._copy = copy
-        self._settled = settled
+        self._waits = waits
         self._restores = self._dice.random() < 0.25
         self._restarts = self._dice.random() < 0.4
         self._backed_up = False
@@ -136,8 +140,9 @@ class Story:
             self._backed_up = True
             return
         self._backed_up = False
+        self._waits.calm(self._copy)
         self._world.change(sim.restore_backup)
-        self._settled()
+        self._waits.went_back(self._copy)
 
     # --- vai
 

@@ -50,6 +50,7 @@ class World:
         self._now: dict[str, State] = {}
         self._left: dict[tuple[str, State], float] = {}
         self._stamp = 0
+        self._journal: list[tuple[str, str, Row | None, int]] = []
         self.change(lambda: None)
 
     # --- its history
@@ -67,6 +68,7 @@ class World:
                         continue
                     if before is not None:
                         self._left[name, before] = moment
+                    self._note(name, dict(before or ()), dict(state))
                     self._now[name] = state
 
     def _state(self, name: str) -> State:
@@ -77,6 +79,17 @@ class World:
             for stored in table.objects.values()
             if wanted is None or stored.labels.get("color") == wanted
         )
+
+    def _note(self, name: str, before: dict[str, Row], after: dict[str, Row]) -> None:
+        for key in before.keys() | after.keys():
+            if before.get(key) != after.get(key):
+                at = self.sim.resource_version
+                self._journal.append((name, key, after.get(key), at))
+
+    def told(self, name: str, key: str) -> str:
+        """What became of one object."""
+        found = [entry for entry in self._journal if entry[:2] == (name, key)]
+        return ", ".join(f"{'gone' if row is None else row} at {at}" for _, _, row, at in found)
 
     def now(self, name: str) -> State:
         """What the scope is."""
