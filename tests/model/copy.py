@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import threading
 import time
@@ -97,8 +96,8 @@ class Copy:
 
     def restart(self) -> None:
         """vai ends, by itself or by SIGKILL, and begins again on its file."""
-        if self._child is not None and self._child.pid is not None:
-            os.kill(self._child.pid, signal.SIGKILL)
+        if self._child is not None:
+            self._child.kill()
             self._child.join()
             self._spawn()
             return
