@@ -7,10 +7,12 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from types import TracebackType
 from typing import Final, Self
 
 _CHUNK_BYTES: Final = 65536
+_STEP_S: Final = 0.05
 #: SO_LINGER with zero seconds: close sends RST instead of FIN.
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -25,7 +27,8 @@ class Proxy:
         self._peers: dict[socket.socket, socket.socket] = {}
         self._servers: set[socket.socket] = set()
         self._silent: list[socket.socket] = []
-        self._dropping = self._closed = False
+        self._dropping = self._closed = self._stalled = False
+        self._bytes_per_s: int | None = None
         self._listener: socket.socket | None = None
         self.port = 0
         self.accepted = 0
@@ -59,8 +62,17 @@ class Proxy:
         with self._lock:
             self._dropping = True
 
+    def stall(self) -> None:
+        """Nothing comes through until it is restored; then all of it does."""
+        self._stalled = True
+
+    def throttle(self, bytes_per_s: int) -> None:
+        """About so much comes through."""
+        self._bytes_per_s = bytes_per_s
+
     def restore(self) -> None:
         """New connections come through. Those of a blackhole are lost, still without a word."""
+        self._stalled, self._bytes_per_s = False, None
         with self._lock:
             for sock in list(self._peers):
                 if self._dropping:
@@ -94,7 +106,9 @@ class Proxy:
 
     def _run(self) -> None:
         while not self._closed:
-            for key, _ in self._selector.select(0.05):
+            if self._stalled or self._bytes_per_s is not None:
+                time.sleep(_STEP_S)
+            for key, _ in [] if self._stalled else self._selector.select(_STEP_S):
                 with self._lock, contextlib.suppress(OSError, ValueError, KeyError):
                     if key.fileobj is self._listener:
                         self._accept()
@@ -124,7 +138,8 @@ class Proxy:
             return
         peer = self._peers[sock]
         try:
-            data = sock.recv(_CHUNK_BYTES)
+            rate = self._bytes_per_s
+            data = sock.recv(_CHUNK_BYTES if rate is None else max(1, int(rate * _STEP_S)))
             if data and not self._dropping:
                 # Blocks while the other side does not read: enough for tests.
                 peer.sendall(data)

@@ -69,9 +69,11 @@ def page(phase: Page, io: Io) -> Phase:
     try:
         with response:
             return _take_page(phase, response, io)
-    except OfflineError as error:
+    except (ForbiddenError, OfflineError, RefusedError) as error:
+        # Of this request, or of what was asked beside it (which server is this?): what was read of
+        # the page is in the list already, and must not be there beside a second reading.
         phase.listing.abort()
-        return silent(phase.why, error, io)
+        return failed(phase.why, error, io)
     except VaiError as error:
         return _bad_list(phase, error, io)
 

@@ -71,12 +71,14 @@ class Reflector:
 
     def _step(self, phase: Phase) -> Phase:
         self._io.interrupted.clear()
-        reason = self._relists.popleft() if self._relists else None
+        # Not before it is known where the scope stands: a start would go on from the checkpoint.
+        wanted = self._relists and not isinstance(phase, Start)
+        reason = self._relists.popleft() if wanted else None
         if self._io.stopping.is_set():
             self._let_go(phase)
             return Stopped()
         try:
-            if reason is not None and not isinstance(phase, Start):
+            if reason is not None:
                 release(phase)
                 phase = Relist(reason, restored=True)
             return step(phase, self._io)

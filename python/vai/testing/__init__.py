@@ -13,11 +13,19 @@ with Simulator(seed=1) as sim:
     sim.restore()
     assert len(sim.request_log.lists("pods")) == 1
 ```
+
+What goes wrong is planned fault by fault, or drawn from a seed; `sim.faults.log` tells what was:
+
+```python
+sim.inject(Fault("expired", at="watch pods"), Fault("stall", at="watch", after=10))
+sim.faults = Faults.random(seed=7, kinds=LEGAL, rate=0.2)
+```
 """
 
 from __future__ import annotations
 
-from vai.testing.faults import Damage
+from vai.testing.faults import Faults, Injected
+from vai.testing.kinds import DAMAGE, LEGAL, LIES, Damage, Fault, Kind
 from vai.testing.link import Cut
 from vai.testing.log import LoggedRequest, RequestLog
 from vai.testing.requests import Request
@@ -26,9 +34,16 @@ from vai.testing.simulator import Simulator
 from vai.testing.status import ApiError
 
 __all__ = [
+    "DAMAGE",
+    "LEGAL",
+    "LIES",
     "ApiError",
     "Cut",
     "Damage",
+    "Fault",
+    "Faults",
+    "Injected",
+    "Kind",
     "LoggedRequest",
     "Request",
     "RequestLog",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vai.testing.control import ControlServer
+from vai.testing.faults import Faults
 from vai.testing.simulator import Simulator
 
 _COUNTS = ("namespaces", "nodes", "deployments", "services", "configmaps", "secrets", "events",
@@ -28,6 +29,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control-port", type=int, default=0, help="0 takes a free port (default)")
     parser.add_argument("--token", help="a bearer token that requests must carry")
     parser.add_argument("--history", type=int, default=10_000, help="changes kept per resource")
+    parser.add_argument("--faults", metavar="SEED", help="random faults, all of them legal")
+    parser.add_argument("--fault-rate", type=float, default=0.1, help="of the requests (0.1)")
     parser.add_argument("--kubeconfig-out", type=Path, metavar="FILE", help="write a kubeconfig")
     parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
     return parser
@@ -36,12 +39,16 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT, SIGTERM or the control port's ``stop``."""
     options = _parser().parse_args(arguments)
+    faults = None
+    if options.faults is not None:
+        faults = Faults.random(options.faults, rate=options.fault_rate)
     simulator = Simulator(
         seed=options.seed,
         host=options.host,
         port=options.port,
         token=options.token,
         history=options.history,
+        faults=faults,
     )
     with simulator:
         simulator.populate(options.pods, **{name: getattr(options, name) for name in _COUNTS})

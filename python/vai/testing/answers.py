@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import http.server
 import json
+import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vai.testing.faults import Damage
+from vai.testing.faults import Taken
+from vai.testing.kinds import Fault, Kind
 from vai.testing.link import Connection
 from vai.testing.negotiate import takes_plain_json
+from vai.testing.objects import malformed
 from vai.testing.requests import Request, flag
 from vai.testing.status import ApiError
+from vai.testing.wire import drips, pause, reset
 
 if TYPE_CHECKING:
     from vai.testing.log import LoggedRequest
@@ -45,6 +49,9 @@ class Answerer(http.server.BaseHTTPRequestHandler):
     simulator: Simulator
     connection_: Connection
     entry: LoggedRequest
+    #: The fault that the request has met, and until when its bytes are slow.
+    taken: Taken | None = None
+    slow_until: float = 0.0
 
     def __init__(self, connection: Connection, simulator: Simulator) -> None:
         self.simulator = simulator
@@ -64,13 +71,12 @@ class Answerer(http.server.BaseHTTPRequestHandler):
         body = reply.body
         if reply.content_type.startswith(JSON) and body and self._pretty(request):
             body = indented(body)
-        damage = self.simulator.faults.damage(request)
-        self._whole(reply.status, body, damage, reply.content_type, reply.headers)
+        self._whole(reply.status, body, reply.content_type, reply.headers, taken=self.taken)
 
     def _error(self, request: Request, error: ApiError) -> None:
         if isinstance(error, PlainNotFoundError):
             headers = (("X-Content-Type-Options", "nosniff"),)
-            self._whole(404, b"404 page not found\n", None, "text/plain; charset=utf-8", headers)
+            self._whole(404, b"404 page not found\n", "text/plain; charset=utf-8", headers)
             return
         body = error.body()
         # Errors are negotiated without transformations; where that fails, WriteRawJSON indents.
@@ -82,27 +88,40 @@ class Answerer(http.server.BaseHTTPRequestHandler):
             retry = (("Retry-After", str(error.retry_after_s)),)
         if error.code == 403:
             retry = (*retry, ("X-Content-Type-Options", "nosniff"))
-        self._whole(error.code, body, None, JSON, retry)
+        self._whole(error.code, body, JSON, retry)
 
     def _whole(
         self,
         status: int,
         body: bytes,
-        damage: Damage | None,
         content_type: str = JSON,
         headers: Iterable[tuple[str, str]] = (),
+        *,
+        taken: Taken | None = None,
     ) -> None:
-        if damage is Damage.MALFORMED:
-            body = malformed(body)
-        if damage is None and len(body) >= _CONTENT_LENGTH_BYTES:
+        fault = taken.fault if taken is not None else None
+        if fault is None and len(body) >= _CONTENT_LENGTH_BYTES:
             self._stream(iter([body]), status, content_type, headers)
             return
-        length = [] if status == 304 else [("Content-Length", str(len(body)))]
-        if damage is Damage.TRUNCATED:
-            body = body[: len(body) // 2]
+        first, rest = body, b""
+        if fault is not None:
+            first, rest = spoilt(body, fault)
+        size = len(first) if fault is not None and fault.kind is Kind.TRUNCATED else len(body)
+        length = [] if status == 304 else [("Content-Length", str(size))]
+        if fault is not None and fault.kind is Kind.CUT:
             self.close_connection = True
         self._begin(status, [*length, *headers], content_type)
-        self._write(body)
+        self._write(first)
+        if taken is not None and rest:
+            self._break(taken, rest)
+
+    def _break(self, taken: Taken, rest: bytes) -> None:
+        """A part of the body is out; `rest` is what would follow."""
+        if taken.fault.kind is Kind.RESET:
+            reset(self.connection_)
+        if taken.fault.kind is Kind.STALL:
+            pause(self.connection_, taken)
+            self._write(rest)
 
     def _stream(
         self,
@@ -141,6 +160,11 @@ class Answerer(http.server.BaseHTTPRequestHandler):
         accepted = self.headers.get("Accept-Encoding", "")
         return self.simulator.gzip and "gzip" in [part.strip() for part in accepted.split(",")]
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header, by the server's own clock."""
+        moment = time.time() if timestamp is None else timestamp
+        return super().date_time_string(moment + self.simulator.skew_s)
+
     def _begin(
         self, status: int, headers: Iterable[tuple[str, str]], content_type: str = JSON
     ) -> None:
@@ -166,7 +190,12 @@ class Answerer(http.server.BaseHTTPRequestHandler):
 
     def _write(self, data: bytes) -> None:
         self.simulator.link.gate(self.connection_)
-        self.wfile.write(data)
+        taken = self.taken
+        if taken is not None and taken.fault.kind is Kind.SLOW:
+            for piece in drips(data, taken, self.slow_until):
+                self.wfile.write(piece)
+        else:
+            self.wfile.write(data)
         if data != b"0\r\n\r\n":
             self.entry.bytes_sent += len(data)
 
@@ -183,12 +212,15 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def malformed(data: bytes) -> bytes:
-    """The same bytes with one opening brace, that of some metadata, turned into rubbish."""
-    key = b'"metadata":'
-    found = data.find(key + b"{", len(data) // 4)
-    position = found + len(key) if found >= 0 else data.find(b"{")
-    return data[:position] + b"!" + data[position + 1 :]
+def spoilt(body: bytes, fault: Fault) -> tuple[bytes, bytes]:
+    """What of a body is sent under a fault, and what would follow."""
+    if fault.kind is Kind.MALFORMED:
+        return malformed(body), b""
+    in_body = fault.kind in {Kind.CUT, Kind.STALL, Kind.TRUNCATED}
+    if not in_body and not (fault.kind is Kind.RESET and fault.part is not None):
+        return body, b""
+    cut = int(len(body) * (0.5 if fault.part is None else fault.part))
+    return body[:cut], body[cut:]
 
 
 def indented(body: bytes) -> bytes:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from vai.testing.faults import Faults
+from vai.testing.kinds import Fault
 from vai.testing.objects import Json
 
 if TYPE_CHECKING:
@@ -96,6 +98,10 @@ class ControlServer:
             "fail-next": lambda status, **more: sim.fail_next(int(status), **more),
             "corrupt-next": sim.corrupt_next,
             "lie-next-list": sim.lie_next_list,
+            "inject": lambda **fault: sim.inject(Fault(**fault)),
+            "random-faults": self._random_faults,
+            "clear-faults": self._clear_faults,
+            "fault-log": lambda: [str(entry) for entry in sim.faults.log],
             "forbid": sim.forbid,
             "allow": sim.allow,
             "expire-credentials": sim.expire_credentials,
@@ -106,6 +112,13 @@ class ControlServer:
 
     def _apply(self, obj: Json) -> None:
         self.simulator.apply(obj)
+
+    def _random_faults(self, **how: Any) -> None:
+        self.simulator.faults = Faults.random(**how)
+
+    def _clear_faults(self) -> None:
+        # Those of this moment: chance may have taken the place of others.
+        self.simulator.faults.clear()
 
     def _state(self) -> Json:
         sim = self.simulator

@@ -10,9 +10,10 @@ import base64
 import binascii
 import bisect
 import json
+import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from vai.testing.encode import Encoder
@@ -129,8 +130,14 @@ def _continued(
     with store.lock:
         past = table.at(rv) if rv < store.rv else store.snapshot(table)
     if past is None:
-        raise expired(_INCONSISTENT, continue_token=encode_continue(-1, start))
+        raise expired_page(options.continue_token)
     return past, prefix + start
+
+
+def expired_page(token: str) -> ApiError:
+    """410 for a continue token, with the one that goes on inconsistently."""
+    _, start = decode_continue(token)
+    return expired(_INCONSISTENT, continue_token=encode_continue(-1, start))
 
 
 def page(store: Store, table: Table, options: ListOptions, namespace: str, wait_s: float) -> Page:
@@ -216,4 +223,20 @@ def empty_page(page_: Page) -> Page:
     return Page(page_.rv, [])
 
 
-__all__ = ["ApiError", "Page", "empty_page", "page", "render_page", "wait_fresh"]
+def shuffled_page(page_: Page) -> Page:
+    """The same page with its objects in another order, the same one each time."""
+    items = page_.items.copy()
+    random.Random(page_.rv).shuffle(items)
+    return replace(page_, items=items)
+
+
+__all__ = [
+    "ApiError",
+    "Page",
+    "empty_page",
+    "expired_page",
+    "page",
+    "render_page",
+    "shuffled_page",
+    "wait_fresh",
+]

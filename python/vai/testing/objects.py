@@ -156,3 +156,11 @@ def render(obj: Json, *, custom: bool, kind: str, api_version: str) -> tuple[byt
             out += dumps(body[name])
     out += b"}"
     return bytes(out), start, start + len(meta)
+
+
+def malformed(data: bytes) -> bytes:
+    """The same bytes with one opening brace, that of some metadata, turned into rubbish."""
+    key = b'"metadata":'
+    found = data.find(key + b"{", len(data) // 4)
+    position = found + len(key) if found >= 0 else data.find(b"{")
+    return data[:position] + b"!" + data[position + 1 :]

@@ -7,20 +7,23 @@ import time
 from collections.abc import Callable, Mapping
 
 from vai.testing import discovery
-from vai.testing.answers import JSON, Answerer, PlainNotFoundError, Reply, indented, malformed
-from vai.testing.encode import Encoder, include_object
+from vai.testing.answers import JSON, Answerer, PlainNotFoundError, Reply, indented
+from vai.testing.encode import Encoder, error_event, include_object
 from vai.testing.events import events_v1
-from vai.testing.faults import Damage
+from vai.testing.faults import Taken
+from vai.testing.kinds import Kind
 from vai.testing.link import LinkDownError
-from vai.testing.listing import empty_page, page, render_page
+from vai.testing.listing import empty_page, page, render_page, shuffled_page
 from vai.testing.negotiate import STREAMED, Form, negotiate, routed
 from vai.testing.objects import Json, Stored, dumps
 from vai.testing.patches import json_patch, merge, strategic
 from vai.testing.requests import Request, list_options, read_request
 from vai.testing.resources import Resource
+from vai.testing.spoil import Spoiler
 from vai.testing.status import (
     ApiError,
     bad_request,
+    expired,
     invalid,
     method_not_allowed,
     not_acceptable,
@@ -32,6 +35,7 @@ from vai.testing.status import (
     unsupported_media_type,
 )
 from vai.testing.watching import Watch
+from vai.testing.wire import before_answer, pause, reset, status_of
 
 _ACCEPTED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 _STRATEGIC = "application/strategic-merge-patch+json"
@@ -84,6 +88,7 @@ class Handler(Answerer):
         headers: Mapping[str, str] = self.headers  # type: ignore[assignment]
         request = read_request(self.command, self.path, headers, body)
         self.entry = self.simulator.request_log.add(request)
+        self.taken = None
         try:
             self.simulator.link.gate(self.connection_)
             self._route(request)
@@ -97,10 +102,11 @@ class Handler(Answerer):
     def _route(self, request: Request) -> None:
         simulator = self.simulator
         self._authenticate()
-        simulator.faults.check_rights(request)
-        planned = simulator.faults.error(request)
-        if planned is not None:
-            raise planned
+        simulator.rights.check(request)
+        self.taken = taken = simulator.faults.at_request(request)
+        if taken is not None:
+            self.slow_until = time.monotonic() + (taken.fault.seconds or 0.0)
+            before_answer(simulator, self.connection_, request, taken)
         if not request.resource:
             self._reply(request, self._document(request))
             return
@@ -216,28 +222,33 @@ class Handler(Answerer):
         store = simulator.store
         table = store.table(self._stored_as(resource))
         found = page(store, table, options, request.namespace, simulator.wait_s)
-        if simulator.faults.lies(request):
+        taken = self.taken
+        if taken is not None and taken.fault.kind is Kind.EMPTY:
             found = empty_page(found)
+        elif taken is not None and taken.fault.kind is Kind.SHUFFLED:
+            found = shuffled_page(found)
         pretty = self._pretty(request)
-        damage = simulator.faults.damage(request)
         pieces = render_page(found, encoder)
-        if pretty or damage is not None:
+        if pretty or taken is not None:
             body = b"".join(pieces)
-            self._whole(200, indented(body) if pretty else body, damage)
+            self._whole(200, indented(body) if pretty else body, taken=taken)
             return
         self._stream(pieces)
 
     def _watch(self, request: Request, resource: Resource, encoder: Encoder) -> None:
         simulator = self.simulator
+        options = list_options(request, self._stored_as(resource))
+        bookmark = encoder.bookmark if options.bookmarks else None
         watch = Watch(
             store=simulator.store,
             table=simulator.store.table(self._stored_as(resource)),
-            options=list_options(request, self._stored_as(resource)),
+            options=options,
             namespace=request.namespace,
             encoder=encoder,
             send=self._chunk,
             gone=self._gone,
-            damage=lambda frame: self._damaged_event(request, frame),
+            spoiler=Spoiler(simulator.faults, request, self.taken, bookmark),
+            stop=self._stop,
             bookmark_every_s=simulator.bookmark_every_s,
             wait_s=simulator.wait_s,
         )
@@ -254,11 +265,23 @@ class Handler(Answerer):
     def _gone(self) -> bool:
         return self.connection_.dead or self.simulator.closed or self.connection_.hung_up()
 
-    def _damaged_event(self, request: Request, frame: bytes) -> bytes | None:
-        damage = self.simulator.faults.damage(request)
-        if damage is None:
-            return frame
-        return None if damage is Damage.TRUNCATED else malformed(frame)
+    def _stop(self, taken: Taken) -> bool | None:
+        """Do what a fault does to a running watch; None: it goes on, else as `Watch.run`."""
+        match taken.fault.kind:
+            case Kind.END | Kind.TRUNCATED:
+                return True
+            case Kind.CUT:
+                return False
+            case Kind.STALL:
+                pause(self.connection_, taken)
+                return None
+            case Kind.RESET:
+                reset(self.connection_)
+            case Kind.EXPIRED:
+                self._chunk(error_event(expired("too old resource version")))
+            case _:
+                self._chunk(error_event(status_of(taken)))
+        return True
 
     # Objects ----------------------------------------------------------------------------------
 

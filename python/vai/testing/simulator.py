@@ -13,15 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vai.testing.faults import Damage, Faults, Match
+from vai.testing.faults import Faults
 from vai.testing.generate import Counts, Generator
 from vai.testing.generate_pods import Workload
+from vai.testing.kinds import Damage, Fault, Kind, Match
 from vai.testing.link import Connection, Cut, Link
 from vai.testing.log import RequestLog
 from vai.testing.objects import Json
 from vai.testing.patches import merge
 from vai.testing.populate import Churn, populate
 from vai.testing.resources import Registry, Resource
+from vai.testing.rights import Rights
 from vai.testing.server import Handler
 from vai.testing.store import DEFAULT_HISTORY, Store
 from vai.testing.watching import BOOKMARK_EVERY_S
@@ -29,6 +31,7 @@ from vai.testing.writes import CRDS, Writer
 
 # The release whose discovery and columns the data files come from.
 KUBERNETES_VERSION = "v1.36.3"
+_KINDS = {410: Kind.EXPIRED, 429: Kind.THROTTLED, 401: Kind.UNAUTHORIZED}
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -46,6 +49,8 @@ class Simulator:
         host: The address to listen on.
         port: The port; 0 takes a free one.
         token: A bearer token that every request must carry; None asks for none.
+        token_file: Where a token that takes its place is written, as kubelet does in a Pod.
+        faults: What goes wrong; `inject` adds to it.
         history: How many changes of each resource are kept for watches and past lists.
         gzip: Whether answers above 128 KB are compressed for clients that accept it.
         bookmark_every_s: How often a watch gets a bookmark (a real server: every minute).
@@ -61,6 +66,8 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        faults: Faults | None = None,
         history: int = DEFAULT_HISTORY,
         gzip: bool = True,
         bookmark_every_s: float = BOOKMARK_EVERY_S,
@@ -74,14 +81,20 @@ class Simulator:
         self.bookmark_every_s = bookmark_every_s
         self.wait_s = wait_s
         self.version = version
-        self.now = now
+        self.skew_s = 0.0
+        self._now = now
         self.closed = False
         self.request_log = RequestLog()
-        self.faults = Faults()
+        self.faults = faults if faults is not None else Faults()
+        self.rights = Rights()
+        self._token_file = None if token_file is None else Path(token_file)
+        self._rotations = 0
+        if token is not None:
+            self._write_token(token)
         self.store = Store(history=history)
         self.registry = Registry()
         self.rng = random.Random(seed)
-        self.writer = Writer(self.store, self.registry, self.rng, now)
+        self.writer = Writer(self.store, self.registry, self.rng, self.now)
         for name in _NAMESPACES:
             self.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         self._churn: Churn | None = None
@@ -121,6 +134,10 @@ class Simulator:
             for table in self.store.tables():
                 table.changed.notify_all()
 
+    def now(self) -> float:
+        """The server's clock: seconds since the epoch, and what it is ahead by."""
+        return self._now() + self.skew_s
+
     # Address --------------------------------------------------------------------------------------
 
     @property
@@ -142,6 +159,8 @@ class Simulator:
     def kubeconfig(self, path: str | os.PathLike[str], *, context: str = "simulated") -> Path:
         """Write a kubeconfig that leads here; returns its path."""
         user: Json = {"token": self.token} if self.token else {}
+        if self._token_file is not None:
+            user = {"tokenFile": str(self._token_file)}
         config: Json = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -360,6 +379,10 @@ class Simulator:
         self.drop_connections()
         return found
 
+    def inject(self, *faults: Fault) -> None:
+        """Plan faults, see `Fault`; ``sim.faults = Faults.random(…)`` lets chance plan them."""
+        self.faults.add(*faults)
+
     def fail_next(
         self,
         status: int,
@@ -369,34 +392,62 @@ class Simulator:
         times: int = 1,
         message: str | None = None,
     ) -> None:
-        """Answer the next matching requests with an error, see ``faults.matches``."""
-        self.faults.fail_next(
-            status, retry_after=retry_after, match=match, times=times, message=message
+        """Answer the next matching requests with an error."""
+        kind = _KINDS.get(status, Kind.UNAVAILABLE)
+        self.inject(
+            Fault(
+                kind,
+                at=match,
+                times=times,
+                status=status,
+                retry_after=retry_after,
+                message=message,
+            )
         )
 
     def corrupt_next(
         self, damage: Damage | str = Damage.MALFORMED, *, match: Match = None, times: int = 1
     ) -> None:
         """Damage the next matching answers or watch events: ``malformed`` or ``truncated``."""
-        self.faults.corrupt_next(damage, match=match, times=times)
+        self.inject(Fault(Damage(damage).value, at=match, times=times))
 
     def lie_next_list(self, *, match: Match = "list", times: int = 1) -> None:
         """Answer the next matching lists with no items, at the current resourceVersion."""
-        self.faults.lie_next_list(match=match, times=times)
+        self.inject(Fault(Kind.EMPTY, at=match, times=times))
+
+    def rotate_token(self, token: str | None = None) -> str | None:
+        """Let the token expire; the new one is written to the token file, if there is one.
+
+        Returns:
+            The new token; None where no token is asked for.
+        """
+        if self.token is None:
+            return None
+        self._rotations += 1
+        self.token = token if token is not None else f"{self.seed}-token-{self._rotations}"
+        self._write_token(self.token)
+        return self.token
+
+    def _write_token(self, token: str) -> None:
+        if self._token_file is not None:
+            # Whole or not at all, as the kubelet's atomic writer has it.
+            new = self._token_file.with_name(f"{self._token_file.name}.new")
+            new.write_text(token)
+            new.replace(self._token_file)
 
     def forbid(
         self, resource: str, namespace: str | None = None, *, verb: str | None = None
     ) -> None:
-        """Answer 403 for a resource, see ``Faults.forbid``."""
-        self.faults.forbid(resource, namespace, verb=verb)
+        """Answer 403 for a resource, see ``Rights.forbid``."""
+        self.rights.forbid(resource, namespace, verb=verb)
 
     def allow(self, resource: str | None = None) -> None:
         """Take back what was forbidden."""
-        self.faults.allow(resource)
+        self.rights.allow(resource)
 
     def expire_credentials(self, expired: bool = True) -> None:  # noqa: FBT001, FBT002
         """Answer 401 to everything until called with False."""
-        self.faults.expire_credentials(expired)
+        self.rights.expire_credentials(expired)
 
 
 def _key(resource: Resource, name: str, namespace: str) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vai.testing.encode import Encoder, error_event
+from vai.testing.faults import Taken
 from vai.testing.listing import wait_fresh
 from vai.testing.objects import Stored
 from vai.testing.requests import ListOptions
+from vai.testing.spoil import Spoiler
 from vai.testing.status import ApiError, expired
 from vai.testing.store import Change, Snapshot, Store, Table
 
@@ -25,6 +27,7 @@ _BEFORE_DEADLINE_S = 2.0
 MIN_REQUEST_TIMEOUT_S = 1800.0
 # How often an idle watch looks whether its client is still there.
 _LOOK_S = 1.0
+_EVENTS_PER_CHUNK = 64
 
 Send = Callable[[bytes], None]
 
@@ -49,7 +52,11 @@ class _Start:
 
 @dataclass(slots=True)
 class Watch:
-    """One running watch. ``send`` writes one chunk; ``gone`` tells that nobody listens."""
+    """One running watch.
+
+    ``send`` writes one chunk; ``gone`` tells that nobody listens; ``stop`` does what a fault does
+    to the stream: None when that goes on, else what ``run`` returns.
+    """
 
     store: Store
     table: Table
@@ -58,7 +65,8 @@ class Watch:
     encoder: Encoder
     send: Send
     gone: Callable[[], bool]
-    damage: Callable[[bytes], bytes | None]
+    spoiler: Spoiler
+    stop: Callable[[Taken], bool | None]
     bookmark_every_s: float = BOOKMARK_EVERY_S
     wait_s: float = 3.0
     _columns_sent: bool = False
@@ -87,7 +95,9 @@ class Watch:
             self.send(error_event(self._error))
             return True
         timeout = self.options.timeout_s or MIN_REQUEST_TIMEOUT_S * (1 + random.random())
-        self._send_initial(self._start)
+        ended = self._send_initial(self._start)
+        if ended is not None:
+            return ended
         return self._follow(self._start, deadline=self._started + timeout)
 
     # Start ------------------------------------------------------------------------------------
@@ -110,19 +120,14 @@ class Watch:
             newest = max(rv, table.newest_rv)
             return _Start(table.generation, table.position_after(rv), rv, newest)
 
-    def _send_initial(self, start: _Start) -> None:
-        if start.initial is None:
-            return
-        chunk: list[bytes] = []
-        for stored in start.initial.items:
-            if self._passes(stored):
-                chunk.append(self._event("ADDED", stored))
-            if len(chunk) >= 64:
-                self._send(chunk)
-                chunk = []
-        if self.options.bookmarks:
-            chunk.append(self._bookmark(start.initial.rv, initial_end=True))
-        self._send(chunk)
+    def _send_initial(self, start: _Start) -> bool | None:
+        items = start.initial.items if start.initial is not None else ()
+        ended = self._send_events(
+            (self._event("ADDED", stored), stored.rv) for stored in items if self._passes(stored)
+        )
+        if ended is None and start.initial is not None and self.options.bookmarks:
+            self._send([self._bookmark(start.initial.rv, initial_end=True)])
+        return ended
 
     # Follow -----------------------------------------------------------------------------------
 
@@ -144,8 +149,9 @@ class Watch:
             if ended or changes is None or self.gone():
                 return True
             position += len(changes)
-            if not self._send_changes(changes, start.after):
-                return False
+            stopped = self._send_changes(changes, start.after)
+            if stopped is not None:
+                return stopped
             now = time.monotonic()
             if now >= deadline:
                 return True
@@ -162,22 +168,30 @@ class Watch:
         at = min(now + self.bookmark_every_s, deadline - _BEFORE_DEADLINE_S)
         return at if at > now else None
 
-    def _send_changes(self, changes: list[Change], after: int) -> bool:
+    def _send_changes(self, changes: list[Change], after: int) -> bool | None:
+        found = ((self._frame(change), change.rv) for change in changes if change.rv > after)
+        return self._send_events((frame, rv) for frame, rv in found if frame is not None)
+
+    def _send_events(self, events: Iterable[tuple[bytes, int]]) -> bool | None:
+        """Send events, a chunk of many at once; whether the stream ended with that, and how."""
         frames: list[bytes] = []
-        for change in changes:
-            if change.rv <= after:
-                continue
-            frame = self._frame(change)
-            if frame is None:
-                continue
-            damaged = self.damage(frame)
-            if damaged is None:
+        for frame, rv in events:
+            spoilt = self.spoiler.event(frame, rv)
+            frames += spoilt.frames
+            if spoilt.stop is not None:
                 self._send(frames)
-                self.send(frame[: len(frame) // 2])
-                return False
-            frames.append(damaged)
+                frames = []
+                ended = self.stop(spoilt.stop)
+                if ended is not None:
+                    return ended
+                if not spoilt.frames:
+                    frames += self.spoiler.event(frame, rv).frames
+            elif len(frames) >= _EVENTS_PER_CHUNK:
+                self._send(frames)
+                frames = []
         self._send(frames)
-        return True
+        due = self.spoiler.due()
+        return None if due is None else self.stop(due)
 
     def _send(self, frames: list[bytes]) -> None:
         if frames:

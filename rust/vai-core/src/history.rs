@@ -18,7 +18,8 @@ use crate::store::{FLAG_RELIST, Inner, Op, Store, position, scopes};
 pub struct Change {
     /// Its place in the history; unique in the file within an epoch.
     pub seq: i64,
-    /// The epoch in which it was read: (epoch, seq) is the position behind it.
+    /// The epoch in which it was written: (epoch, seq) is the position behind it, the same whenever
+    /// it is read.
     pub epoch: i64,
     /// What happened.
     pub op: Op,
@@ -154,8 +155,13 @@ impl Changes {
             self.at_end = next.len() < limit;
             let upto = next.last().filter(|_| !self.at_end).map_or(now, |last| last.0);
             let mut found = Vec::new();
+            let mut written = (epoch, i64::MIN);
             for (seq, scope) in next {
-                found.extend(read_entry(db, &inner, &self.filter, &scopes[scope], (epoch, seq))?);
+                if seq > written.1 {
+                    written = epoch_of(db, seq, epoch)?;
+                }
+                let place = (written.0, seq);
+                found.extend(read_entry(db, &inner, &self.filter, &scopes[scope], place)?);
             }
             self.seq = self.seq.max(upto);
             Ok(found)
@@ -180,6 +186,17 @@ pub(crate) fn check_position(db: &Connection, epoch: i64, seq: i64) -> Result<()
             oldest_seq: now.1,
         }),
     }
+}
+
+/// The epoch that a durable seq was written in, and the last seq of that epoch.
+fn epoch_of(db: &Connection, seq: i64, now: i64) -> Result<(i64, i64)> {
+    let ended = db
+        .prepare_cached(
+            "SELECT epoch, last_seq FROM epoch WHERE last_seq >= ?1 ORDER BY epoch LIMIT 1",
+        )?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(ended.unwrap_or((now, i64::MAX)))
 }
 
 /// The scopes of a resource whose history after `seq` is whole.

@@ -143,6 +143,9 @@ impl Watching {
                 Event::Columns(columns) => self.inner.put_columns(self.resource, &columns)?,
                 Event::Malformed { problem, key, .. } => {
                     progress.malformed = Some(malformed(key, &problem));
+                    // With what follows, but without this one, the rows would be of no moment that
+                    // ever was. The list that must come now has all of it.
+                    break;
                 }
             }
         }

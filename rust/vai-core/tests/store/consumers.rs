@@ -246,6 +246,35 @@ fn a_moment_is_found_by_its_time() {
     }
 }
 
+#[test]
+fn a_change_has_the_same_position_before_a_crash_and_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, killed) = (folder.path().join("x.db"), folder.path().join("y.db"));
+    let positions = |store: &Store| -> Vec<(i64, i64)> {
+        let (epoch, oldest) = store.oldest(&pods()).unwrap();
+        let mut changes = store.changes(pods(), epoch, oldest).unwrap();
+        let all = changes.next_batch(99, Duration::ZERO).unwrap();
+        all.iter().map(|change| (change.epoch, change.seq)).collect()
+    };
+    let store = writer(&path, options());
+    let mut feed = Feed::new(&store);
+    for _ in 0..5 {
+        feed.write(&store, 1);
+    }
+    let before = positions(&store);
+    copy_as_killed(&path, &killed);
+    let next = writer(&killed, options());
+    assert_eq!(positions(&next), before, "who is given one again knows it");
+    let mut feed = Feed::new(&next);
+    for _ in 0..5 {
+        feed.write(&next, 1);
+    }
+    let after = positions(&next);
+    assert_eq!(after[..5], before);
+    assert!(after[5..].iter().all(|place| place.0 == before[0].0 + 1), "{after:?}");
+    assert!(after.is_sorted());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// The server changes pods.

@@ -234,14 +234,7 @@ impl World {
         let (mut watching, _) = self.watches.remove(&scope).unwrap();
         let progress = watching.push(&bytes).unwrap();
         assert!(progress.malformed.is_some());
-        // Events behind it count, the checkpoint stays where it was.
-        for (kind, pod) in &pending {
-            if *kind == "DELETED" {
-                self.model.delete(id, pod);
-            } else {
-                self.model.put(id, pod, false);
-            }
-        }
+        // Events behind it do not count: without its own the rows would be of no moment.
         self.model.scope(id).void = true;
     }
 

@@ -1,0 +1,215 @@
+"""The copy that vai keeps: in this process, or in a child that is killed; and who reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Final
+
+import vai
+from tests.model.world import SCOPES, State, World, row_of, state_of
+from vai.config import Settings
+
+#: The least that vai takes, so that proofs come soon.
+LIVE_WITHIN_S: Final = 8.0
+#: Between a proof and what a reader makes of it: ages are rounded, and clocks are read twice.
+TOLERANCE_S: Final = 0.05
+
+
+def settings(kubeconfig: Path) -> Settings:
+    """Short waits: what takes seconds in a cluster takes hundredths here."""
+    return Settings(
+        kubeconfig=str(kubeconfig),
+        live_within_s=LIVE_WITHIN_S,
+        page_size=5,
+        connect_timeout_s=1.0,
+        answer_timeout_s=0.5,
+        list_timeout_s=0.5,
+        backoff_base_s=0.01,
+        backoff_cap_s=0.05,
+        offline_cap_s=0.05,
+        forbidden_cap_s=0.05,
+    )
+
+
+def connect(file: Path, kubeconfig: Path) -> vai.Cache:
+    return vai.connect(file, SCOPES.values(), role="writer", settings=settings(kubeconfig))
+
+
+def sync_until_killed(file: Path, kubeconfig: Path) -> None:
+    """The child."""
+    with connect(file, kubeconfig):
+        signal.pause()
+
+
+class Copy:
+    """A file, who syncs it, its consumers, and an observer of how fresh it says it is."""
+
+    def __init__(self, folder: Path, world: World, *, killed: bool, honest: bool) -> None:
+        self._file = folder / "copy.db"
+        self._world = world
+        self._killed = killed
+        self._honest = honest
+        self._child: BaseProcess | None = None
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+        self._again = threading.Event()
+        self.error: BaseException | None = None
+        self.looks = 0
+        self.changes = 0
+        self.cache = self._start()
+        self.consumers: list[Consumer] = []
+        self._threads = [
+            threading.Thread(target=self._guard, args=(work,), daemon=True)
+            for work in (self._observe, self._consume)
+        ]
+
+    def follow(self) -> None:
+        """Begin to look and to consume; everything was listed before."""
+        self.consumers = [Consumer(self.cache, name) for name in SCOPES]
+        for thread in self._threads:
+            thread.start()
+
+    def _start(self) -> vai.Cache:
+        if not self._killed:
+            return connect(self._file, self._world.kubeconfig)
+        self._spawn()
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return vai.open(self._file)
+            except vai.NotFoundError:
+                assert time.monotonic() < deadline, "the child makes no file"
+                time.sleep(0.01)
+
+    def _spawn(self) -> None:
+        context = multiprocessing.get_context("forkserver")
+        arguments = (self._file, self._world.kubeconfig)
+        self._child = context.Process(target=sync_until_killed, args=arguments, daemon=True)
+        self._child.start()
+
+    def restart(self) -> None:
+        """vai ends, by itself or by SIGKILL, and begins again on its file."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.join()
+            self._spawn()
+            return
+        # A loop that is told to stop gives its last change out again: at least once.
+        self.cache.close()
+        with self._lock:
+            self.cache = self._start()
+            for one in self.consumers:
+                one.reopen(self.cache)
+
+    def consumers_again(self) -> None:
+        """The consumers end in the middle of what they do, and begin again."""
+        with self._lock:
+            for one in self.consumers:
+                one.reopen(self.cache)
+
+    def close(self) -> None:
+        """End everything."""
+        self._stopped.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(10)
+        self.cache.close()
+        if self._child is not None:
+            self._child.kill()
+            self._child.join()
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - told by the run
+            self.error = error
+
+    # --- what is looked at all the time
+
+    def state(self, name: str) -> State:
+        return state_of(self.cache.snapshot(name))
+
+    def _observe(self) -> None:
+        while not self._stopped.wait(0.02):
+            for name in SCOPES:
+                # Closed for a restart: the next one answers.
+                with contextlib.suppress(vai.ClosedError):
+                    self.look(name)
+
+    def look(self, name: str) -> None:
+        """No answer may be older than it says."""
+        asked = time.monotonic()
+        snapshot = self.cache.snapshot(name)
+        state, fresh = state_of(snapshot), snapshot.freshness
+        self.looks += 1
+        assert fresh.complete, f"{name}: {fresh} after it was complete"
+        if fresh.age_s is None:
+            # Nothing is claimed: the server went back, or vai was killed before its first proof
+            # was in the file.
+            assert fresh.state is not vai.State.LIVE
+            return
+        if fresh.state is vai.State.LIVE:
+            assert fresh.age_s <= LIVE_WITHIN_S + 0.5, f"{name} is live with an age of {fresh}"
+        if not self._honest:
+            return
+        left = self._world.left(name, state)
+        assert left is not None, f"{name} never was what is answered: {sorted(state)}"
+        late_s = asked - fresh.age_s - left
+        assert late_s <= TOLERANCE_S, (
+            f"{name}: {fresh} at {fresh.resource_version}, "
+            f"but the server left that state {late_s:.3f} s before"
+        )
+
+    def _consume(self) -> None:
+        while not self._stopped.is_set():
+            with self._lock:
+                for one in self.consumers:
+                    # Closed, and about to be opened again.
+                    with contextlib.suppress(vai.ClosedError):
+                        one.take()
+            time.sleep(0.002)
+
+
+class Consumer:
+    """One that follows a resource by name, and what it makes of it."""
+
+    def __init__(self, cache: vai.Cache, name: str) -> None:
+        snapshot = cache.snapshot(name)
+        self.name = name
+        self.view = {key: row_of(found) for key, found in snapshot.items()}
+        self.began = snapshot.position
+        self.seen: list[tuple[vai.Position, str, str]] = []
+        self._changes = cache.changes(name, consumer=f"follows-{name}", since=self.began)
+
+    def reopen(self, cache: vai.Cache) -> None:
+        self._changes.close()
+        # `since` is for a consumer that has no position: this one had no change to acknowledge.
+        self._changes = cache.changes(self.name, consumer=f"follows-{self.name}", since=self.began)
+
+    def take(self) -> None:
+        """All that there is now."""
+        while (change := self._changes.poll()) is not None:
+            told = (change.position, change.op, change.key)
+            if self.seen and told == self.seen[-1]:
+                continue  # given out again, for it was not acknowledged
+            assert not self.seen or change.position > self.seen[-1][0], (
+                f"{self.name}: {told} after {self.seen[-1]}"
+            )
+            self.seen.append(told)
+            was_there = change.key in self.view
+            if change.object is None:
+                assert was_there, f"{self.name}: {told} deletes what is not there"
+                del self.view[change.key]
+            else:
+                assert was_there is (change.op == "update"), f"{self.name}: {told}, {was_there=}"
+                self.view[change.key] = row_of(change.object)
+
+    def close(self) -> None:
+        self._changes.close()

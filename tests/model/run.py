@@ -1,0 +1,218 @@
+"""One run of the model: a random history under random faults, and what must hold after it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import vai
+from tests.model.copy import Consumer, Copy
+from tests.model.story import Story, Waits
+from tests.model.world import SCOPES, World
+from vai.testing import DAMAGE, LEGAL, LIES, Faults, Kind
+
+#: Of ten runs, which one's server lies, and in which one vai is killed instead of closed.
+_LIES, _KILLED = 9, 8
+_STEPS: Final = 40
+#: Where the server lies, it also makes vai ask again and again.
+_BREAKS: Final = (Kind.CUT, Kind.END, Kind.RESET, Kind.EXPIRED)
+#: One run in so many has silences that outlast vai's patience: they take seconds.
+_PATIENT: Final = 47
+#: Of the requests, how many meet a fault.
+_RATES: Final = (0.1, 0.3, 0.5)
+_SETTLED_S: Final = 60.0
+
+
+@dataclass
+class Outcome:
+    """What became of one run."""
+
+    seed: int
+    took_s: float = 0.0
+    problem: str = ""
+    looks: int = 0
+    changes: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    diverged: int = 0
+
+    def __str__(self) -> str:
+        if not self.problem:
+            return f"seed {self.seed}: {self.took_s:.2f} s"
+        return f"seed {self.seed} after {self.took_s:.2f} s:\n{self.problem}\n{replay(self.seed)}"
+
+
+def replay(seed: int) -> str:
+    return f"again: .venv/bin/python -m tests.model {seed}"
+
+
+def run(seed: int) -> Outcome:
+    """Never raises: what went wrong is in the outcome."""
+    outcome = Outcome(seed)
+    folder = Path(tempfile.mkdtemp(prefix=f"vai-model-{seed}-"))
+    began = time.monotonic()
+    try:
+        _Run(seed, folder, outcome).go()
+    except Exception:  # noqa: BLE001 - told
+        outcome.problem += traceback.format_exc()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    outcome.took_s = time.monotonic() - began
+    return outcome
+
+
+class _Run(Waits):
+    def __init__(self, seed: int, folder: Path, outcome: Outcome) -> None:
+        self._seed = seed
+        self._folder = folder
+        self._outcome = outcome
+        self._lies = seed % 10 == _LIES
+        self._world = World(folder, seed)
+        kinds = [*LIES, *_BREAKS] if self._lies else [*LEGAL, *DAMAGE]
+        rate = _RATES[seed // 10 % len(_RATES)]
+        longest_s = 6.0 if seed % _PATIENT == 0 else 0.1
+        self._faults = Faults.random(seed, kinds=kinds, rate=rate, longest_s=longest_s)
+
+    def go(self) -> None:
+        killed = self._seed % 10 == _KILLED
+        world, sim = self._world, self._world.sim
+        with sim:
+            copy = Copy(self._folder, world, killed=killed, honest=not self._lies)
+            story = Story(self._seed, world, copy, self)
+            try:
+                if self._seed % 2:
+                    sim.faults = self._faults
+                story.begin()
+                self._wait(copy, lambda: self._listed(copy), "the first lists")
+                copy.follow()
+                sim.faults = self._faults
+                story.go_on(_STEPS)
+                self._faults.clear()
+                self._settle(copy)
+                self._check_consumers(copy)
+            except BaseException:
+                self._outcome.problem = self._said(copy, story)
+                raise
+            finally:
+                copy.close()
+                self._outcome.looks = copy.looks
+                self._outcome.changes = sum(len(one.seen) for one in copy.consumers)
+                self._outcome.faults.update(str(entry.fault.kind) for entry in sim.faults.log)
+
+    def _said(self, copy: Copy, story: Story) -> str:
+        sim = self._world.sim
+        scopes = [
+            f"  {status} at {status.resource_version}, {status.freshness}"
+            for status in copy.cache.status()
+        ]
+        return "\n".join(
+            [
+                f"story: {' '.join(story.told)}",
+                f"faults:\n{sim.faults}",
+                f"the server is at {sim.resource_version}, vai:",
+                *scopes,
+                "the last requests:",
+                *(f"  {entry}" for entry in sim.request_log.entries()[-12:]),
+                *(self._difference(copy, one) for one in copy.consumers),
+                "",
+            ]
+        )
+
+    def _difference(self, copy: Copy, one: Consumer) -> str:
+        there, here = self._world.now(one.name), copy.state(one.name)
+        lines = [f"{one.name}: only there {sorted(there - here)}, only here {sorted(here - there)}"]
+        for key in sorted({key for key, _ in there ^ here}):
+            seen = [f"{op} {place.epoch}/{place.seq}" for place, op, at in one.seen if at == key]
+            lines.append(f"  {key}: {self._world.told(one.name, key)}; changes {', '.join(seen)}")
+        return "\n".join(lines)
+
+    # --- waiting
+
+    def _wait(self, copy: Copy, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _SETTLED_S
+        while True:
+            if copy.error is not None:
+                raise copy.error
+            if done():
+                return
+            assert time.monotonic() < deadline, f"not within {_SETTLED_S} s: {what}"
+            time.sleep(0.005)
+
+    def _listed(self, copy: Copy) -> bool:
+        found = copy.cache.status()
+        return len(found) == len(SCOPES) and all(one.complete for one in found)
+
+    def calm(self, copy: Copy) -> None:
+        """Nothing is under way: vai is where the server is, and its watches are open.
+
+        A list that the old server answered and the restored one goes on with is not modelled:
+        there is an outage between them.
+        """
+        faults, self._world.sim.faults = self._world.sim.faults, Faults()
+        self._all_same(copy, "before the server is restored")
+        self._wait(copy, lambda: self._live(copy), "every scope is live before that")
+        self._world.sim.faults = faults
+
+    def went_back(self, copy: Copy) -> None:
+        """vai has seen the server at an older resourceVersion than before.
+
+        What is written before may make up for the difference, and then nobody could notice.
+        """
+        newest = self._world.sim.resource_version
+
+        def noticed() -> bool:
+            versions = [one.resource_version for one in copy.cache.status()]
+            return all(version is None or int(version) <= newest for version in versions)
+
+        self._wait(copy, noticed, "the restored server is noticed")
+
+    # --- what must hold
+
+    def _settle(self, copy: Copy) -> None:
+        if self._lies:
+            self._wait(copy, lambda: self._live(copy), "every scope is live, though wrong")
+            self._outcome.diverged = sum(not self._same(copy, name) for name in SCOPES)
+            check_by_hand(copy)
+        self._all_same(copy, "as on the server")
+        # Still following: one more of each arrives.
+        for name in SCOPES:
+            self._world.put(name, ("last", "one"), "red")
+        self._all_same(copy, "with the last write")
+        self._wait(copy, lambda: self._live(copy), "every scope is live")
+
+    def _all_same(self, copy: Copy, how: str) -> None:
+        for name in SCOPES:
+            self._wait(copy, partial(self._same, copy, name), f"{name} {how}")
+
+    def _same(self, copy: Copy, name: str) -> bool:
+        return copy.state(name) == self._world.now(name)
+
+    def _live(self, copy: Copy) -> bool:
+        return all(one.state is vai.State.LIVE for one in copy.cache.status())
+
+    def _followed(self, one: Consumer) -> bool:
+        return one.view == dict(self._world.now(one.name))
+
+    def _check_consumers(self, copy: Copy) -> None:
+        for one in copy.consumers:
+            self._wait(copy, partial(self._followed, one), f"{one.name} followed")
+            log = copy.cache.changes(one.name, since=one.began)
+            logged = []
+            while (change := log.poll()) is not None:
+                logged.append((change.position, change.op, change.key))
+            log.close()
+            assert one.seen == logged, f"{one.name}: saw {one.seen}, logged was {logged}"
+
+
+def check_by_hand(copy: Copy) -> None:
+    """What the self-check does when it finds a difference: list again."""
+    engine = copy.cache._engine
+    for reflector in engine.syncing._reflectors.values():  # type: ignore[union-attr]
+        reflector.relist("self-check")
