@@ -261,6 +261,11 @@ class ScopeStatus(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     objects: int
     resource_version: str | None
+    #: Seconds since the rows were last compared with the server's; None if never, or in another
+    #: boot of the machine.
+    checked_age_s: float | None = None
+    #: Why the last comparison could not be made.
+    check_note: str = ""
 
     @property
     def freshness(self) -> Freshness:

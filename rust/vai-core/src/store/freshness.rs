@@ -186,6 +186,8 @@ mod tests {
             touched,
             contact: Some(proof),
             proof: Some(proof),
+            checked: None,
+            check_note: String::new(),
         };
         Live { pid: 5, boot: "b".into(), scopes: BTreeMap::from([(1, entry)]) }
     }

@@ -114,6 +114,7 @@ impl Watching {
         let mut progress = Progress::default();
         let mut changes = Vec::new();
         let mut encoder = None;
+        self.inner.shared.count(self.scope, &events);
         for event in events {
             match event {
                 Event::Added(item) | Event::Modified(item) => {

@@ -16,4 +16,5 @@ mod odd;
 mod queries;
 mod scanned;
 mod secrets;
+mod selfcheck;
 mod steve;
