@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         forbidden_cap_s: longest wait between tries while rights are missing.
         first_lists: how many scopes list at the same time.
         compress: ask for gzip; None decides by the address.
+        self_check_s: how often each scope is compared with the server; 0 for never.
     """
 
     file: str | None = None
@@ -91,6 +92,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # requests in flight of a default kube-apiserver (--max-requests-inflight).
     first_lists: int = 4
     compress: bool | None = None
+    # Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one
+    # request, as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
+    self_check_s: float = 600.0
 
     def __post_init__(self) -> None:
         if self.live_within_s < _LEAST_LIVE_S:
@@ -100,6 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
+        if self.self_check_s < 0:
+            raise InvalidRequestError("self_check must not be negative; 0 is for never")
 
     @property
     def long_watch_s(self) -> int:
@@ -146,6 +152,7 @@ _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_CONTEXT": ("context", str),
     "VAI_LIVE_WITHIN": ("live_within_s", parse_duration),
     "VAI_PAGE_SIZE": ("page_size", _count),
+    "VAI_SELF_CHECK": ("self_check_s", parse_duration),
     "VAI_COMPRESS": ("compress", _flag),
 }
 

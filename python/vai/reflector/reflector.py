@@ -8,7 +8,9 @@ from collections import deque
 from typing import Final
 
 from vai.errors import ClosedError, VaiError
+from vai.reflector.counts import Counts
 from vai.reflector.io import Io
+from vai.reflector.journal import Journal
 from vai.reflector.machine import release, step
 from vai.reflector.states import Phase, Relist, Start, Stopped, Wait
 from vai.types import State
@@ -22,6 +24,9 @@ class Reflector:
     Args:
         name: of the scope, for the thread and the log.
         io: the scope's surroundings.
+
+    Attributes:
+        counts: what it did so far.
     """
 
     def __init__(self, name: str, io: Io) -> None:
@@ -30,6 +35,8 @@ class Reflector:
         self._io = io
         self._relists: deque[str] = deque(maxlen=1)
         self._logged: set[str] = set()
+        self.counts = Counts()
+        self._journal = Journal(name, io.clock)
         self._thread = threading.Thread(target=self._run, name=f"vai-reflector {name}", daemon=True)
 
     def start(self) -> None:
@@ -79,13 +86,18 @@ class Reflector:
             if reason is not None and not isinstance(phase, Start):
                 release(phase)
                 phase = Relist(reason)
-            return step(phase, self._io)
+            return self._went(phase, step(phase, self._io))
         except ClosedError:
             raise
         # Whatever it is, the scope must not stop being synced without a word: it is told to the
         # file and the log, and tried again.
         except Exception as error:  # noqa: BLE001
             return self._unexpected(phase, error)
+
+    def _went(self, phase: Phase, following: Phase) -> Phase:
+        self.counts.went(phase, following, self._io.clock(), self._io.objects)
+        self._journal.see(self._io.told)
+        return following
 
     def _unexpected(self, phase: Phase, error: Exception) -> Phase:
         what = str(error) if isinstance(error, VaiError) else f"{type(error).__name__}: {error}"
