@@ -11,6 +11,7 @@ import msgspec
 
 from vai.cli.command import Command
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
+from vai.cli.health import drift
 from vai.types import Cluster, ConsumerStatus, Field, Redaction, ScopeStatus, State, duration
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def status(file: str | None, output: str, kubeconfig: str | None, context: str |
     path = file_of(file, context, kubeconfig)
     with open_reader(path) as store:
         if output == "json":
-            found = json_of(store.cluster(), store.scopes(), store.fields(), store.consumers())
-            click.echo(found)
+            scopes = store.scopes()
+            found = drift.drift_of(store, scopes)
+            click.echo(json_of(store.cluster(), scopes, store.fields(), store.consumers(), found))
         else:
             for line in _table(path, store):
                 click.echo(line)
@@ -69,13 +71,19 @@ def json_of(
     scopes: Sequence[ScopeStatus],
     fields: Sequence[Field],
     consumers: Sequence[ConsumerStatus],
+    drifts: Sequence[drift.Drift] = (),
 ) -> str:
-    """`{"cluster": {…}, "scopes": [{"resource": "pods", …}], "fields": […], "consumers": […]}`."""
+    """What `vai status` tells, for machines.
+
+    `{"cluster": {…}, "scopes": [{"resource": "pods", …}], "fields": […], "consumers": […],
+    "drift": [{"scope": "pods", "found": {"missing": 1, …}}]}`
+    """
     document = {
         "cluster": cluster,
         "scopes": [_scope_json(one) for one in scopes],
         "fields": list(fields),
         "consumers": list(consumers),
+        "drift": list(drifts),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
@@ -100,7 +108,7 @@ def _table(path: Path, store: Store) -> list[str]:
         ("RESOURCE", "NAMESPACE", "STATE", "SINCE", "PROVEN", "OBJECTS", "NOTE")
     ]
     rows += [_row(one) for one in scopes]
-    head = [*_head(path, store), *_fields(store.fields()), ""]
+    head = [*_head(path, store), *drift.lines(store, scopes), *_fields(store.fields()), ""]
     if not scopes:
         return [*head, "never synced"]
     return [*head, *(line.rstrip() for line in lines_of(rows))]

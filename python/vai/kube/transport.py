@@ -52,6 +52,7 @@ class HttpResponse:
         self.gzip = raw.headers.get("Content-Encoding", "").lower() == "gzip"
         self.content_type: str = raw.headers.get("Content-Type", "")
         self.retry_after: str | None = raw.headers.get("Retry-After")
+        self.date: str | None = raw.headers.get("Date")
         self._raw: Any = raw
         self._exchange = exchange
         self._server = server
@@ -154,6 +155,11 @@ class Transport:
         wanted = settings.compress if settings.compress is not None else not _is_near(self.server)
         self._compress = wanted and access.compress
         self._current_pool()
+
+    @property
+    def credentials(self) -> Credentials:
+        """What its requests authenticate with."""
+        return self._credentials
 
     def request(
         self,
