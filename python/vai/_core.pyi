@@ -16,6 +16,7 @@ from typing_extensions import Buffer
 __all__ = [
     "ChangeRow",
     "Changes",
+    "Comparison",
     "Consumer",
     "Export",
     "ExportPiece",
@@ -261,6 +262,31 @@ class Listing:
     def abort(self) -> None: ...
 
 @final
+class Comparison:
+    """A scope compared with a list of its metadata, while its watch goes on; it only reads.
+
+    Objects are looked up as the list arrives; what does not stand as listed waits for `finish`.
+    Memory: a bit for each object, and what differs.
+    """
+
+    def begin_page(self, gzip: bool = False) -> None: ...
+    def push(self, chunk: Buffer) -> None:
+        """Response bytes of a List or Table with metadata; errors as `Listing.push`."""
+    def end_page(self) -> ListPage:
+        """The response has ended.
+
+        Raises InvalidRequestError for a list whose resourceVersion is no number.
+        """
+    def finish(self) -> bytes:
+        """JSON of vai.store.Compared; to be asked once the rows have reached the list.
+
+        What changed after the list is left aside. Raises InvalidRequestError where the scope is
+        to be listed again.
+        """
+    def count(self) -> int:
+        """How many objects there were at the list's moment, as the history tells."""
+
+@final
 class WatchProgress:
     """What one pushed chunk contained."""
 
@@ -473,6 +499,18 @@ class Store:
     def begin_list(self, scope: int, polled: bool = False) -> Listing:
         """`polled`: no watch follows, and objects may lack uid and resourceVersion."""
     def begin_watch(self, scope: int, gzip: bool = False) -> Watching: ...
+    def events(self) -> bytes:
+        """JSON object: what came in watches since this handle was opened, by scope and type."""
+    def begin_comparison(self, scope: int) -> Comparison:
+        """Raises InvalidRequestError for a scope that is not complete; readers may, too."""
+    def checked(self, scope: int, note: str = "") -> None:
+        """The scope was compared with the server right now; or why it was not."""
+    def check_part(self, part: Literal["integrity", "rows", "bodies"]) -> list[str]:
+        """What is wrong with the file, in words; empty for a sound one. Reads all of it.
+
+        "integrity": SQLite's own check. "rows": rows against rows. "bodies": every body can be
+        read, and what queries find objects by is what the body says: 8 bytes an object in memory.
+        """
     def flush(self) -> int:
         """Wait until all that was queued is committed. Returns the seq."""
 

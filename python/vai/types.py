@@ -277,6 +277,11 @@ class ScopeStatus(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
     resource_version: str | None
     drop: tuple[str, ...] = ()
+    #: Seconds since the rows were last compared with the server's; None if never, or in another
+    #: boot of the machine.
+    checked_age_s: float | None = None
+    #: Why the last comparison could not be made.
+    check_note: str = ""
 
     @property
     def freshness(self) -> Freshness:

@@ -16,6 +16,7 @@ from vai.cache.conditions import Synced, Until, exists
 from vai.cache.engine import Engine
 from vai.cache.export import Exported, Format, Progress, Target, format_of
 from vai.cache.export import export as write_export
+from vai.cache.measures import Measures
 from vai.cache.queries import Queries
 from vai.cache.query import Namespaces, namespaces_of
 from vai.cache.reads import Reads, refuse_older
@@ -144,6 +145,10 @@ class Cache(Queries):
         """How fresh an answer about this resource (in these namespaces) would be now."""
         found = self._reads.resolve(resource)
         return self._reads.freshness(found, namespaces_of(found, namespace))
+
+    def measures(self) -> Measures:
+        """All that is counted: what `vai.metrics` exports. Costs some small reads of the file."""
+        return self._engine.measures()
 
     def position(self) -> Position:
         """The last commit: `changes(since=position)` goes on from here."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from vai.cache.measures import Measures, measure
 from vai.cache.waits import Waker
 from vai.errors import NotFoundError, VaiError, WriterRunningError
 from vai.store import Store
@@ -102,6 +103,10 @@ class Engine:
     def writes(self) -> bool:
         """Whether this process syncs the file right now."""
         return self._writer is not None
+
+    def measures(self) -> Measures:
+        """All that is counted, of the file and of what this process does."""
+        return measure(self.store, self.syncing, self._writer)
 
     def close(self) -> None:
         """Stop the threads, close the handles. Idempotent; a no-op in a forked child."""

@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     ),
     "export": ("vai.cli.export:export", "Write whole resources as NDJSON, SQLite or Parquet."),
     "backup": ("vai.cli.backup:backup", "Copy a cluster file, also while it is written."),
+    "rbac": ("vai.cli.rbac:rbac", "Print the least RBAC rights that a sync takes."),
+    "doctor": ("vai.cli.doctor:doctor", "Check a cluster file, its server and this machine."),
     "demo": ("vai.cli.demo:demo", "See all of it work against a simulated API server."),
     "completion": ("vai.cli.completion:completion", "Print the completion script of a shell."),
 }

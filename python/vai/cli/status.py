@@ -11,6 +11,7 @@ import msgspec
 
 from vai.cli.command import Command
 from vai.cli.files import context_option, file_of, file_option, kubeconfig_option, open_reader
+from vai.cli.health import drift
 from vai.cli.reading import PROBLEM
 from vai.types import (
     UNKNOWN_SCOPES,
@@ -81,16 +82,18 @@ def json_of(store: Store) -> str:
     """What `vai status` tells, for machines.
 
     `{"cluster": {…}, "scopes": [{"resource": "pods", …, "requests": {"list": {…}}}], "fields": […],
-    "consumers": […], "requests": {"since_s": …, "total": {…}, "verbs": {…}}, "problems": {…}}`
+    "consumers": […], "requests": {"since_s": …, "total": {…}, "verbs": {…}}, "problems": {…},
+    "drift": [{"scope": "pods", "found": {"missing": 1, …}}]}`
     """
-    traffic = store.traffic()
+    traffic, scopes = store.traffic(), store.scopes()
     document = {
         "cluster": store.cluster(),
-        "scopes": [_scope_json(one, traffic) for one in store.scopes()],
+        "scopes": [_scope_json(one, traffic) for one in scopes],
         "fields": list(store.fields()),
         "consumers": list(store.consumers()),
         "requests": None if traffic is None else _traffic_json(traffic),
         "problems": _problems(store),
+        "drift": list(drift.drift_of(store, scopes)),
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
 
@@ -149,6 +152,7 @@ def _table(path: Path, store: Store) -> list[str]:
     head = [
         *_head(path, store),
         *_asked(traffic),
+        *drift.lines(store, scopes),
         *_fields(store.fields()),
         *(f"Problem:  {name}: {why}" for name, why in _problems(store).items()),
         "",

@@ -129,6 +129,12 @@ class Standing:
 @click.option(
     "--bytes-per-second", type=float, help="Read lists no faster than this.  [default: any speed]"
 )
+@click.option(
+    "--metrics",
+    metavar="ADDRESS",
+    help="Serve metrics for Prometheus there, as 127.0.0.1:9090; needs vai-cache[metrics].",
+)
+@click.option("--metrics-remote", is_flag=True, help="Let --metrics be seen by other machines.")
 @kubeconfig_option
 @context_option
 @click.pass_context
@@ -143,6 +149,8 @@ def sync(
     timeout: str | None,
     secret_values: bool,
     fields: str | None,
+    metrics: str | None,
+    metrics_remote: bool,
     kubeconfig: str | None,
     context: str | None,
     exclude: str | None,
@@ -176,6 +184,7 @@ def sync(
       vai sync --file edge.db --resources pods,nodes --metadata-only configmaps --profile edge
       vai sync --file prod.db --resources all --drop metadata.managedFields --qps 20
       vai sync --file shop.db --resources pods,secrets -n shop,billing -l tier=web
+      vai sync --file prod.db --resources pods --metrics 127.0.0.1:9090
       vai sync --file prod.db --resources pods --once && vai get pods -A --file prod.db
 
     Exit codes:
@@ -214,6 +223,7 @@ def sync(
     with (
         _until_signalled() as stopped,
         _running(path, scopes, secret_values, asked, settings) as running,
+        _measured(*running, metrics, remote=metrics_remote),
     ):
         done = _watch(*running, stopped, once=once, limit_s=limit_s)
     if once and not stopped.is_set():
@@ -328,6 +338,24 @@ def _running(
             yield store, informer
         finally:
             informer.stop()
+
+
+@contextmanager
+def _measured(
+    store: Store, informer: Informer, address: str | None, *, remote: bool
+) -> Iterator[None]:
+    """Metrics are served meanwhile, if they were asked for."""
+    if address is None:
+        yield
+        return
+    from vai.cache.measures import measure
+    from vai.metrics import serve
+
+    end = serve(lambda: measure(store, informer, store), address, remote=remote)
+    try:
+        yield
+    finally:
+        end()
 
 
 def _watch(

@@ -30,6 +30,8 @@ from vai.kube import Source, Transport
 from vai.kube.discovery import identify
 from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
+from vai.reflector.counts import Counts
+from vai.reflector.selfcheck import SelfCheck, Tally
 from vai.store import Catalogue, Store, boottime_s, compare_resource_versions
 from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Resource, Scope, State
 
@@ -87,6 +89,7 @@ class Informer:
         self._again = threading.Event()
         self._went_back_at: float | None = None
         self._serving = Serving(transport, store)
+        self._checks = SelfCheck(store, settings)
         self._backoff = Backoff(
             settings.backoff_base_s, settings.offline_cap_s, clock=time.monotonic
         )
@@ -112,12 +115,14 @@ class Informer:
             reflectors = list(self._reflectors.values())
         for reflector in reflectors:
             reflector.stop()
+        self._checks.stop()
         self._transport.close()
         self._link.wake()
         deadline = time.monotonic() + _STOP_S
         if self._thread.ident is not None:
             self._thread.join(_STOP_S)
         ended = [reflector.join(deadline - time.monotonic()) for reflector in reflectors]
+        ended.append(self._checks.join(deadline - time.monotonic()))
         return all(ended) and not self._thread.is_alive()
 
     def rediscover(self) -> None:
@@ -140,6 +145,15 @@ class Informer:
         """The scopes of the file that are being synced."""
         with self._lock:
             return list(self._reflectors)
+
+    def counts(self) -> dict[int, Counts]:
+        """What each reflector did, by the id of its scope."""
+        with self._lock:
+            return {scope: one.counts for scope, one in self._reflectors.items()}
+
+    def tallies(self) -> dict[int, Tally]:
+        """What the self-checks came to, by the id of the scope."""
+        return self._checks.tallies()
 
     def wait_planned(self, timeout_s: float | None = None) -> bool:
         """Wait until it is known which scopes there are, or that none will ever be."""
@@ -258,17 +272,18 @@ class Informer:
 
     def _reflector(self, scope: int, target: Target, rank: int) -> Reflector:
         resource = target.resource
+        source = Source(
+            self._transport,
+            resource,
+            namespace=target.namespace,
+            label_selector=target.label_selector,
+            field_selector=target.field_selector,
+            redaction=target.redaction,
+            table=not self._serving.is_defined(resource),
+            scope=scope,
+        )
         io = Io(
-            source=Source(
-                self._transport,
-                resource,
-                namespace=target.namespace,
-                label_selector=target.label_selector,
-                field_selector=target.field_selector,
-                redaction=target.redaction,
-                table=not self._serving.is_defined(resource),
-                scope=scope,
-            ),
+            source=source,
             store=self._store,
             scope=scope,
             settings=self._settings,
@@ -279,7 +294,10 @@ class Informer:
             first_lists=self._places.of(rank),
             polls=target.polled,
         )
-        return Reflector(str(target), io)
+        reflector = Reflector(str(target), io)
+        if not target.polled:
+            self._checks.add(scope, reflector.name, source, reflector.relist)
+        return reflector
 
     # --- when it can't begin
 
@@ -295,6 +313,7 @@ class Informer:
         self._again.set()
         for reflector in reflectors.values():
             reflector.stop()
+        self._checks.stop()
         try:
             # Those of a file that was opened a moment ago have no reflectors yet.
             for scope in self._store.scopes():
@@ -364,7 +383,7 @@ class Informer:
             others = [] if alone else [r for r in self._reflectors.values() if r.scope != scope]
         self._store.void_checkpoint(scope if alone else None, reason)
         for reflector in others:
-            reflector.relist(reason)
+            reflector.relist(reason, restored=True)
 
 
 def _json(reasons: Mapping[str, str]) -> bytes:

@@ -121,6 +121,24 @@ class Source:
             verb="list",
         )
 
+    def list_metadata(self, limit: int, continue_token: str = "", at: str = "") -> HttpResponse:
+        """One page of metadata only: as a quorum reads it, or of exactly a resourceVersion."""
+        query = dict(self._selectors)
+        if limit:
+            query["limit"] = str(limit)
+        if continue_token:
+            query["continue"] = continue_token
+        elif at:
+            query |= {"resourceVersion": at, "resourceVersionMatch": "Exact"}
+        return self._ask(
+            query,
+            # Never plain JSON: it would bring what must stay there, and cost what a list costs.
+            accept=_PARTIAL_LIST,
+            read_timeout_s=self._transport.settings.list_timeout_s,
+            compress=True,
+            verb="list",
+        )
+
     def watch(self, resource_version: str, timeout_s: int) -> HttpResponse:
         """Events after `resource_version`, with bookmarks."""
         query = {

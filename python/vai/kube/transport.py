@@ -62,6 +62,7 @@ class HttpResponse:
         self.content_type: str = raw.headers.get("Content-Type", "")
         self.etag: str = raw.headers.get("ETag", "")
         self.retry_after: str | None = raw.headers.get("Retry-After")
+        self.date: str | None = raw.headers.get("Date")
         self._raw: Any = raw
         self._exchange = exchange
         self._server = server
@@ -177,6 +178,11 @@ class Transport:
             settings.qps or None, settings.burst, settings.bytes_per_second or None
         )
         self._current_pool()
+
+    @property
+    def credentials(self) -> Credentials:
+        """What its requests authenticate with."""
+        return self._credentials
 
     def request(
         self,

@@ -8,7 +8,9 @@ from collections import deque
 from typing import Final
 
 from vai.errors import ClosedError, VaiError
+from vai.reflector.counts import Counts
 from vai.reflector.io import Io
+from vai.reflector.journal import Journal
 from vai.reflector.machine import release, step
 from vai.reflector.states import Phase, Relist, Start, Stopped, Wait
 from vai.types import State
@@ -22,14 +24,19 @@ class Reflector:
     Args:
         name: of the scope, for the thread and the log.
         io: the scope's surroundings.
+
+    Attributes:
+        counts: what it did so far.
     """
 
     def __init__(self, name: str, io: Io) -> None:
         self.name = name
         self.scope = io.scope
         self._io = io
-        self._relists: deque[str] = deque(maxlen=1)
+        self._relists: deque[Relist] = deque(maxlen=1)
         self._logged: set[str] = set()
+        self.counts = Counts()
+        self._journal = Journal(name, io.clock)
         self._thread = threading.Thread(target=self._run, name=f"vai-reflector {name}", daemon=True)
 
     def start(self) -> None:
@@ -47,9 +54,14 @@ class Reflector:
             self._thread.join(max(0.0, timeout_s))
         return not self._thread.is_alive()
 
-    def relist(self, reason: str) -> None:
-        """Have the scope listed again, whatever its checkpoint says: the list has the last word."""
-        self._relists.append(reason)
+    def relist(self, reason: str, *, restored: bool = False) -> None:
+        """Have the scope listed again, whatever its checkpoint says.
+
+        Args:
+            reason: for the log.
+            restored: the cluster went back, so a list of an earlier resourceVersion counts too.
+        """
+        self._relists.append(Relist(reason, restored=restored))
         self._interrupt()
 
     def _interrupt(self) -> None:
@@ -73,21 +85,26 @@ class Reflector:
         self._io.interrupted.clear()
         # Not before it is known where the scope stands: a start would go on from the checkpoint.
         wanted = self._relists and not isinstance(phase, Start)
-        reason = self._relists.popleft() if wanted else None
+        relist = self._relists.popleft() if wanted else None
         if self._io.stopping.is_set():
             self._let_go(phase)
             return Stopped()
         try:
-            if reason is not None:
+            if relist is not None:
                 release(phase)
-                phase = Relist(reason, restored=True)
-            return step(phase, self._io)
+                phase = relist
+            return self._went(phase, step(phase, self._io))
         except ClosedError:
             raise
         # Whatever it is, the scope must not stop being synced without a word: it is told to the
         # file and the log, and tried again.
         except Exception as error:  # noqa: BLE001
             return self._unexpected(phase, error)
+
+    def _went(self, phase: Phase, following: Phase) -> Phase:
+        self.counts.went(phase, following, self._io.clock(), self._io.objects)
+        self._journal.see(self._io.told)
+        return following
 
     def _unexpected(self, phase: Phase, error: Exception) -> Phase:
         what = str(error) if isinstance(error, VaiError) else f"{type(error).__name__}: {error}"

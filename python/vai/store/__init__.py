@@ -13,6 +13,7 @@ import os
 from vai._core import (
     ChangeRow,
     Changes,
+    Comparison,
     Consumer,
     Export,
     ExportPiece,
@@ -28,12 +29,14 @@ from vai._core import (
     after_fork_in_parent,
     before_fork,
     boottime_s,
+    build_profile,
     compare_resource_versions,
     field_name,
     nearest,
     parse_drop,
     parse_field_selector,
     parse_label_selector,
+    sqlite_version,
 )
 from vai.store.catalogue import Catalogue
 from vai.store.request import (
@@ -52,7 +55,7 @@ from vai.store.request import (
     Summary,
     Summed,
 )
-from vai.store.store import Column, ExportAsk, ExportColumn, ExportPart, Store
+from vai.store.store import Column, Compared, Difference, ExportAsk, ExportColumn, ExportPart, Store
 
 os.register_at_fork(
     before=before_fork,
@@ -67,9 +70,12 @@ __all__ = [
     "ChangeRow",
     "Changes",
     "Column",
+    "Compared",
+    "Comparison",
     "Consumer",
     "Count",
     "Counted",
+    "Difference",
     "Distinct",
     "Distincts",
     "Export",
@@ -95,10 +101,12 @@ __all__ = [
     "WatchProgress",
     "Watching",
     "boottime_s",
+    "build_profile",
     "compare_resource_versions",
     "field_name",
     "nearest",
     "parse_drop",
     "parse_field_selector",
     "parse_label_selector",
+    "sqlite_version",
 ]

@@ -11,7 +11,18 @@ from typing import Any, Final, Literal, Self, cast
 
 import msgspec
 
-from vai._core import Changes, Consumer, Export, Listing, Relations, Row, Rows, Watching, nearest
+from vai._core import (
+    Changes,
+    Comparison,
+    Consumer,
+    Export,
+    Listing,
+    Relations,
+    Row,
+    Rows,
+    Watching,
+    nearest,
+)
 from vai._core import Store as Core
 from vai.errors import (
     ForkedError,
@@ -96,12 +107,53 @@ class ExportPart(msgspec.Struct, frozen=True, kw_only=True):
     resource_version: str
 
 
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One object whose row is not what the server has.
+
+    Attributes:
+        what: the file lacks it, has it though the server does not, or has an older state.
+        key: namespace/name, or name.
+        kept: resourceVersion in the file.
+        listed: resourceVersion at the server.
+    """
+
+    what: Literal["missing", "extra", "older"]
+    key: str
+    kept: str | None = None
+    listed: str | None = None
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison found; see `vai._core.Comparison`.
+
+    Attributes:
+        resource_version: the moment of the list.
+        listed: objects in the list.
+        equal: those of them that stand as listed.
+        changed: objects that changed since, of which the list says nothing.
+        missing: objects that the file lacks.
+        extra: objects that only the file has.
+        older: objects of which the file has another state.
+        differences: the first thousand of these three, in key order.
+    """
+
+    resource_version: str
+    listed: int
+    equal: int
+    changed: int
+    missing: int
+    extra: int
+    older: int
+    differences: tuple[Difference, ...]
+
+
 _CLUSTER: Final = msgspec.json.Decoder(Cluster)
 _RESOURCES: Final = msgspec.json.Decoder(list[Resource])
 _SCOPES: Final = msgspec.json.Decoder(list[ScopeStatus])
 _CONSUMERS: Final = msgspec.json.Decoder(list[ConsumerStatus])
 _COLUMNS: Final = msgspec.json.Decoder(list[Column])
 _FIELDS: Final = msgspec.json.Decoder(list[Field])
+_EVENTS: Final = msgspec.json.Decoder(dict[int, dict[str, int]])
 _STATS: Final = msgspec.json.Decoder(dict[str, Any])
 _TRAFFIC: Final = msgspec.json.Decoder(Traffic | None)
 
@@ -339,6 +391,22 @@ class Store:
     def begin_watch(self, scope: int, *, gzip: bool = False) -> Watching:
         """Start to feed one WATCH stream of a scope."""
         return self._core.begin_watch(scope, gzip)
+
+    def events(self) -> dict[int, dict[str, int]]:
+        """What came in watches since this handle was opened: by scope, then by type."""
+        return _EVENTS.decode(self._core.events())
+
+    def begin_comparison(self, scope: int) -> Comparison:
+        """Start to compare a scope with a list of its metadata."""
+        return self._core.begin_comparison(scope)
+
+    def checked(self, scope: int, note: str = "") -> None:
+        """The scope was compared with the server right now; or why it was not."""
+        self._core.checked(scope, note)
+
+    def check_part(self, part: Literal["integrity", "rows", "bodies"]) -> list[str]:
+        """What is wrong with the file; see `vai._core.Store.check_part`."""
+        return self._core.check_part(part)
 
     def flush(self) -> int:
         """Wait until all that was queued is committed. Returns the seq."""

@@ -4,6 +4,7 @@
 
 mod bytes;
 mod changes;
+mod comparison;
 mod consumers;
 mod error;
 mod export;
@@ -21,6 +22,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::changes::{ChangeRow, Changes};
+    #[pymodule_export]
+    use super::comparison::Comparison;
     #[pymodule_export]
     use super::consumers::Consumer;
     #[pymodule_export]

@@ -13,10 +13,11 @@ use vai_core::history::ChangeFilter;
 use vai_core::query::Request;
 use vai_core::redact::Redaction;
 use vai_core::relations::Ask;
-use vai_core::store::{self, Cluster, Mode, Options, Resource, ScopeSpec};
+use vai_core::store::{self, Cluster, Mode, Options, Part, Resource, ScopeSpec};
 use vai_core::{Error, Result};
 
 use crate::changes::Changes;
+use crate::comparison::Comparison;
 use crate::consumers::Consumer;
 use crate::error::IntoPyResult;
 use crate::export::Export;
@@ -35,7 +36,7 @@ pub(crate) fn seconds(value: f64) -> PyResult<Duration> {
 }
 
 /// Rare structured values cross as JSON.
-fn json<'py, T: Serialize>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyBytes>> {
+pub(crate) fn json<'py, T: Serialize>(py: Python<'py>, value: &T) -> PyResult<Bound<'py, PyBytes>> {
     let text =
         serde_json::to_vec(value).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(PyBytes::new(py, &text))
@@ -290,6 +291,27 @@ impl Store {
     #[pyo3(signature = (scope, gzip=false))]
     fn begin_watch(&self, py: Python<'_>, scope: i64, gzip: bool) -> PyResult<Watching> {
         py.detach(|| self.0.begin_watch(scope, gzip)).py().map(Into::into)
+    }
+
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.events());
+        json(py, &found)
+    }
+
+    fn begin_comparison(&self, py: Python<'_>, scope: i64) -> PyResult<Comparison> {
+        py.detach(|| self.0.begin_comparison(scope)).py().map(Into::into)
+    }
+
+    #[pyo3(signature = (scope, note=""))]
+    fn checked(&self, py: Python<'_>, scope: i64, note: &str) -> PyResult<()> {
+        py.detach(|| self.0.checked(scope, note)).py()
+    }
+
+    fn check_part(&self, py: Python<'_>, part: &str) -> PyResult<Vec<String>> {
+        let part = Part::parse(part)
+            .ok_or_else(|| Error::Invalid(format!("no such part of a check: {part:?}")))
+            .py()?;
+        py.detach(|| self.0.check_part(part)).py()
     }
 
     fn flush(&self, py: Python<'_>) -> PyResult<i64> {

@@ -14,7 +14,9 @@ from vai.cli.command import as_written
 from vai.store import Store
 from vai.types import UNKNOWN_SCOPES, Redaction, RequestCount, Scope, State
 
-COMMANDS = ("get", "sync", "status", "forget", "export", "backup", "demo", "completion")
+COMMANDS = (
+    "get", "sync", "status", "forget", "export", "backup", "rbac", "doctor", "demo", "completion",
+)  # fmt: skip
 
 
 # --- all commands

@@ -71,6 +71,12 @@ pub struct ScopeLive {
     pub contact: Option<f64>,
     /// As of when the rows were last proven complete.
     pub proof: Option<f64>,
+    /// When the rows were last compared with the server's.
+    #[serde(default)]
+    pub checked: Option<f64>,
+    /// Why the last comparison could not be made; empty where it was.
+    #[serde(default)]
+    pub check_note: String,
 }
 
 impl ScopeLive {
@@ -82,6 +88,8 @@ impl ScopeLive {
             touched: now,
             contact: None,
             proof: None,
+            checked: None,
+            check_note: String::new(),
         }
     }
 }

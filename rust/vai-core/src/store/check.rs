@@ -1,6 +1,7 @@
 //! Whether a file is what its format says: every row against every other that must agree with it.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +116,30 @@ const NEVER: &[(&str, &str)] = &[
     ),
 ];
 
+/// What can be asked on its own, each only of a file that passed the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `SQLite`'s `integrity_check`: the pages and trees of the file.
+    Integrity,
+    /// Rows against rows: objects, versions, scopes, ids.
+    Rows,
+    /// Every body decompresses, and the rows that queries use are those that it explains.
+    Bodies,
+}
+
+impl Part {
+    /// A part by its name, `bodies` for example; `None` for no such name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "integrity" => Some(Self::Integrity),
+            "rows" => Some(Self::Rows),
+            "bodies" => Some(Self::Bodies),
+            _ => None,
+        }
+    }
+}
+
 impl Store {
     /// Everything that is wrong with the file, in words; empty for a sound one.
     ///
@@ -124,18 +149,13 @@ impl Store {
     ///
     /// # Errors
     /// Only what keeps it from reading at all: [`crate::Error::Closed`], a failing disk.
-    #[doc(hidden)]
     pub fn check(&self) -> Result<Vec<String>> {
-        let inner = Arc::clone(&self.inner);
-        let mut wrong = self.inner.read_within(Some(LONGEST), |db| {
-            let mut wrong = integrity(db)?;
-            // A damaged tree makes the rest of the questions meaningless.
-            if wrong.is_empty() {
-                wrong.extend(never(db)?);
-                wrong.extend(bodies(&inner, db)?);
-            }
-            Ok(wrong)
-        })?;
+        let mut wrong = self.check_part(Part::Integrity)?;
+        // A damaged tree makes the rest of the questions meaningless.
+        if wrong.is_empty() {
+            wrong.extend(self.check_part(Part::Rows)?);
+            wrong.extend(self.check_part(Part::Bodies)?);
+        }
         if self.inner.writer.is_some() {
             wrong.extend(self.inner.writer()?.call(|writer| {
                 let stored = State::load(writer.db)?;
@@ -143,6 +163,19 @@ impl Store {
             })?);
         }
         Ok(wrong)
+    }
+
+    /// One part of [`Store::check`], in one snapshot. Sound where nothing is returned.
+    ///
+    /// # Errors
+    /// As [`Store::check`].
+    pub fn check_part(&self, part: Part) -> Result<Vec<String>> {
+        let inner = Arc::clone(&self.inner);
+        self.inner.read_within(Some(LONGEST), |db| match part {
+            Part::Integrity => integrity(db),
+            Part::Rows => never(db),
+            Part::Bodies => bodies(&inner, db),
+        })
     }
 }
 
@@ -196,22 +229,55 @@ fn never(db: &Connection) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// (field, value, object): one row of `term` or `ord`.
-type Row<V> = (i64, V, i64);
-
-/// The rows that objects are found by, as they are; what bodies explain is taken away.
-struct Derivations {
-    labels: HashMap<(i64, String), i64>,
-    terms: HashSet<Row<String>>,
-    ords: HashSet<Row<Value>>,
-    /// (field, values found, object)
-    invalid: HashSet<Row<u32>>,
-    owners: HashSet<(String, i64, String, String, bool)>,
+/// One of the rows that objects are found by; the last number of each is the object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Found {
+    Term(i64, String, i64),
+    Ord(i64, Value, i64),
+    /// With how many values can't be read.
+    Invalid(i64, u32, i64),
+    Owner {
+        uid: String,
+        kind: String,
+        name: String,
+        controller: bool,
+        object: i64,
+    },
 }
 
-impl Derivations {
-    fn load(db: &Connection, fields: &KnownFields, wrong: &mut Vec<String>) -> Result<Self> {
-        let types: HashMap<i64, Type> = fields
+impl Found {
+    fn object(&self) -> i64 {
+        match self {
+            Self::Term(_, _, object)
+            | Self::Ord(_, _, object)
+            | Self::Invalid(_, _, object)
+            | Self::Owner { object, .. } => *object,
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        Hash::hash(self, &mut hasher);
+        hasher.finish()
+    }
+}
+
+/// No field has this id.
+const NO_FIELD: i64 = -1;
+
+/// What the rows of the file mean.
+struct Meaning {
+    fields: KnownFields,
+    /// Of each field that has rows in `ord`.
+    types: HashMap<i64, Type>,
+    /// Of label keys, by resource and name.
+    labels: HashMap<(i64, String), i64>,
+}
+
+impl Meaning {
+    fn load(db: &Connection) -> Result<Self> {
+        let fields = definitions::load(db)?;
+        let types = fields
             .values()
             .flat_map(|known| {
                 (0..).zip(known.set.defs()).map(|(index, def)| (known.id(index), def.ty))
@@ -224,11 +290,25 @@ impl Derivations {
         while let Some(row) = rows.next()? {
             labels.insert((row.get(0)?, row.get(1)?), row.get(2)?);
         }
+        Ok(Self { fields, types, labels })
+    }
+
+    fn known(&self, resource: i64) -> Arc<Known> {
+        self.fields.get(&resource).map_or_else(Arc::default, Arc::clone)
+    }
+
+    /// All rows as they are, one by one.
+    fn stored(
+        &self,
+        db: &Connection,
+        wrong: &mut Vec<String>,
+        sink: &mut dyn FnMut(Found),
+    ) -> Result<()> {
         let mut statement = db.prepare("SELECT field, value, object FROM term")?;
-        let terms = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut ords = HashSet::new();
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            sink(Found::Term(row.get(0)?, row.get(1)?, row.get(2)?));
+        }
         let mut statement = db.prepare(
             "SELECT field, value, object FROM ord
              WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
@@ -236,10 +316,8 @@ impl Derivations {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let field: i64 = row.get(0)?;
-            match types.get(&field).map(|ty| Value::from_sql(*ty, row.get_ref(1)?)) {
-                Some(Ok(value)) => {
-                    ords.insert((field, value, row.get(2)?));
-                }
+            match self.types.get(&field).map(|ty| Value::from_sql(*ty, row.get_ref(1)?)) {
+                Some(Ok(value)) => sink(Found::Ord(field, value, row.get(2)?)),
                 Some(Err(error)) => wrong.push(format!("an order entry: {error}")),
                 None => wrong.push(format!("an order entry of no field: {field}")),
             }
@@ -248,69 +326,109 @@ impl Derivations {
             "SELECT field, found, object FROM invalid
              WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
         )?;
-        let invalid = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut statement = db.prepare("SELECT uid, object, kind, name, controller FROM owner")?;
-        let owners = statement
-            .query_map([], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(Self { labels, terms, ords, invalid, owners })
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            sink(Found::Invalid(row.get(0)?, row.get(1)?, row.get(2)?));
+        }
+        let mut statement = db.prepare("SELECT uid, kind, name, controller, object FROM owner")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            sink(Found::Owner {
+                uid: row.get(0)?,
+                kind: row.get(1)?,
+                name: row.get(2)?,
+                controller: row.get(3)?,
+                object: row.get(4)?,
+            });
+        }
+        Ok(())
     }
 
-    /// Takes away the rows that this object must have; returns those that it lacks.
-    fn explain(&mut self, resource: i64, known: &Known, id: i64, derived: &Derived) -> Vec<String> {
-        let mut lacking = Vec::new();
-        let mut labels = HashSet::new();
-        for (name, value) in &derived.labels {
-            let field = self.labels.get(&(resource, name.clone())).copied();
-            let row = field.map(|field| (field, value.clone(), id));
-            if labels.insert(name) && !row.is_some_and(|row| self.terms.remove(&row)) {
-                lacking.push(format!("the term {name}={value}"));
-            }
-        }
-        let mut fields = HashSet::new();
-        for (index, value) in &derived.fields {
-            let row = known.id(*index).map(|field| (field, value.clone(), id));
-            if fields.insert((index, value)) && !row.is_some_and(|row| self.ords.remove(&row)) {
-                let name = known.set.name(*index);
-                lacking.push(format!("the order entry {name:?}={value:?}"));
-            }
-        }
-        for (index, found) in &derived.invalid {
-            let row = known.id(*index).map(|field| (field, *found, id));
-            if !row.is_some_and(|row| self.invalid.remove(&row)) {
-                lacking.push(format!("{found} invalid values of {:?}", known.set.name(*index)));
-            }
-        }
+    /// The rows that a body explains, each once.
+    fn explained(
+        &self,
+        resource: i64,
+        known: &Known,
+        id: i64,
+        derived: &Derived,
+    ) -> HashSet<Found> {
+        let field = |index: u16| known.id(index).unwrap_or(NO_FIELD);
+        let mut names = HashSet::new();
+        let once = derived.labels.iter().filter(|(name, _)| names.insert(name));
+        let labels = once.map(|(name, value)| {
+            let field = self.labels.get(&(resource, name.clone())).copied().unwrap_or(NO_FIELD);
+            Found::Term(field, value.clone(), id)
+        });
+        let ords = derived
+            .fields
+            .iter()
+            .map(|(index, value)| Found::Ord(field(*index), value.clone(), id));
+        let invalid =
+            derived.invalid.iter().map(|(index, found)| Found::Invalid(field(*index), *found, id));
         // Of several references to one owner the last one counts.
         let last: HashMap<_, _> = derived.owners.iter().map(|owner| (&owner.0, owner)).collect();
-        for (uid, kind, name, controller) in last.into_values() {
-            let row = (uid.clone(), id, kind.clone(), name.clone(), *controller);
-            if !self.owners.remove(&row) {
-                lacking.push(format!("the edge to its owner {kind}/{name}"));
-            }
-        }
-        lacking
-    }
-
-    fn unexplained(self) -> Vec<String> {
-        let terms = self.terms.into_iter().map(|row| format!("a term of no body: {row:?}"));
-        let ords = self.ords.into_iter().map(|row| format!("an order entry of no body: {row:?}"));
-        let invalid =
-            self.invalid.into_iter().map(|row| format!("an invalid value of no body: {row:?}"));
-        let owners = self.owners.into_iter().map(|row| format!("an owner of no body: {row:?}"));
-        terms.chain(ords).chain(invalid).chain(owners).collect()
+        let owners = last.into_values().map(|(uid, kind, name, controller)| Found::Owner {
+            uid: uid.clone(),
+            kind: kind.clone(),
+            name: name.clone(),
+            controller: *controller,
+            object: id,
+        });
+        labels.chain(ords).chain(invalid).chain(owners).collect()
     }
 }
 
 /// Every stored body decompresses; what is known of an object is what its current body says.
+///
+/// Rows are added up by object, and what bodies explain is taken away again: 8 bytes an object,
+/// whatever its rows. Only of objects where something is left are rows and body compared.
 fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
-    let fields = definitions::load(db)?;
+    let meaning = Meaning::load(db)?;
     let mut wrong = Vec::new();
-    let mut rows_of = Derivations::load(db, &fields, &mut wrong)?;
+    let mut sums: HashMap<i64, u64> = HashMap::new();
+    meaning.stored(db, &mut wrong, &mut |found| {
+        let sum = sums.entry(found.object()).or_default();
+        *sum = sum.wrapping_add(found.hash());
+    })?;
+    each_body(inner, db, &meaning, None, &mut wrong, &mut |id, _, explained| {
+        let sum = sums.entry(id).or_default();
+        *sum = explained.iter().fold(*sum, |sum, found| sum.wrapping_sub(found.hash()));
+    })?;
+    let odd: HashSet<i64> =
+        sums.into_iter().filter(|(_, sum)| *sum != 0).map(|(id, _)| id).take(MOST_ODD).collect();
+    if odd.is_empty() {
+        return Ok(wrong);
+    }
+    let mut stored: HashSet<Found> = HashSet::new();
+    meaning.stored(db, &mut Vec::new(), &mut |found| {
+        if odd.contains(&found.object()) {
+            stored.insert(found);
+        }
+    })?;
+    let mut lacking = Vec::new();
+    each_body(inner, db, &meaning, Some(&odd), &mut Vec::new(), &mut |id, key, explained| {
+        for found in explained.into_iter().filter(|found| !stored.remove(found)) {
+            lacking.push(format!("{key} (object {id}) lacks {found:?}"));
+        }
+    })?;
+    wrong.extend(lacking);
+    wrong.extend(stored.into_iter().map(|found| format!("a row of no body: {found:?}")));
+    Ok(wrong)
+}
+
+/// Of so many objects it is told what is wrong with them.
+const MOST_ODD: usize = 1000;
+
+/// Reads the bodies of all versions, or of these objects, and hands on what the current ones
+/// explain; what can't be read, or contradicts its object, is wrong.
+fn each_body(
+    inner: &Inner,
+    db: &Connection,
+    meaning: &Meaning,
+    only: Option<&HashSet<i64>>,
+    wrong: &mut Vec<String>,
+    sink: &mut dyn FnMut(i64, &str, HashSet<Found>),
+) -> Result<()> {
     let mut statement = db.prepare(
         "SELECT v.seq, v.body, o.id, o.resource, o.key, o.uid, o.rv, o.derived,
                 o.edition
@@ -318,7 +436,10 @@ fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let seq: i64 = row.get(0)?;
+        let (seq, id): (i64, Option<i64>) = (row.get(0)?, row.get(2)?);
+        if only.is_some_and(|only| id.is_none_or(|id| !only.contains(&id))) {
+            continue;
+        }
         let json = match inner.decode_in(db, &row.get::<_, Vec<u8>>(1)?) {
             Ok(json) => json,
             Err(error) => {
@@ -326,9 +447,9 @@ fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
                 continue;
             }
         };
-        let Some(id) = row.get::<_, Option<i64>>(2)? else { continue };
+        let Some(id) = id else { continue };
         let (resource, key): (i64, String) = (row.get(3)?, row.get(4)?);
-        let known = fields.get(&resource).map_or_else(Arc::default, Arc::clone);
+        let known = meaning.known(resource);
         let Some((mut derived, mut scan)) = Derived::of_body(&json, &known.set) else {
             wrong.push(format!("version {seq} of {key} is not JSON"));
             continue;
@@ -343,10 +464,7 @@ fn bodies(inner: &Inner, db: &Connection) -> Result<Vec<String>> {
             wrong.push(format!("{key}: the hash of what is derived is not that of its body"));
         }
         derived.retain_fields(|index| known.has(index, edition));
-        for what in rows_of.explain(resource, &known, id, &derived) {
-            wrong.push(format!("{key} (object {id}) lacks {what}"));
-        }
+        sink(id, &key, meaning.explained(resource, &known, id, &derived));
     }
-    wrong.extend(rows_of.unexplained());
-    Ok(wrong)
+    Ok(())
 }

@@ -189,6 +189,8 @@ mod tests {
             touched,
             contact: Some(proof),
             proof: Some(proof),
+            checked: None,
+            check_note: String::new(),
         };
         let scopes = BTreeMap::from([(1, entry)]);
         Live { pid: 5, boot: "b".into(), scopes, ..Live::default() }

@@ -14,6 +14,7 @@ mod prune;
 mod queue;
 mod rows;
 pub(crate) mod scopes;
+mod selfcheck;
 mod shared;
 mod state;
 mod status;
@@ -31,11 +32,14 @@ use rusqlite::{Connection, params};
 
 pub use self::apply::Op;
 pub(crate) use self::apply::{FLAG_REDACTED, FLAG_RELIST};
+pub use self::check::Part;
 pub use self::definitions::{FieldState, FieldStatus, user_field};
 pub use self::freshness::{Freshness, State as ScopeState};
 pub use self::listing::{Listing, Plan, Published};
 pub use self::open::{Mode, Options};
 pub use self::scopes::{Cluster, PrinterColumn, Resource, ScopeRow, ScopeSpec};
+pub use self::selfcheck::{Compared, Comparison, Difference, Drift};
+pub use self::shared::EventCounts;
 pub use self::status::{ScopeStatus, Stats, TrafficStatus};
 pub use self::watching::{Progress, Watching};
 
@@ -272,6 +276,27 @@ impl Store {
     /// [`Store::checkpoint`], not where the earlier one stopped.
     pub fn begin_watch(&self, scope: i64, gzip: bool) -> Result<Watching> {
         Watching::begin(Arc::clone(&self.inner), scope, gzip)
+    }
+
+    /// What came in watches since the file was opened by this handle, by scope.
+    #[must_use]
+    pub fn events(&self) -> std::collections::HashMap<i64, EventCounts> {
+        self.inner.shared.events()
+    }
+
+    /// Begins to compare a scope with a list of its metadata; its watch goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a scope that is not complete, or is to be listed again.
+    pub fn begin_comparison(&self, scope: i64) -> Result<Comparison> {
+        Comparison::begin(Arc::clone(&self.inner), scope)
+    }
+
+    /// Records that the scope was compared with the server right now, or (`note`) why it was not.
+    pub fn checked(&self, scope: i64, note: &str) -> Result<()> {
+        self.inner.check()?;
+        self.inner.shared.checked(scope, note);
+        Ok(())
     }
 
     /// Waits until all that was queued is committed; returns the last seq.

@@ -11,6 +11,7 @@ use super::checkpointer::Checkpointer;
 use crate::codec::Codec;
 use crate::db::live::{self, Count, Live, LiveFile, Reported, ScopeLive, Traffic};
 use crate::error::{Error, Result};
+use crate::feed::Event;
 
 /// `FILE.live` is written at most this often, except when a state changes.
 const LIVE_INTERVAL_S: f64 = 1.0;
@@ -28,6 +29,22 @@ struct Board {
     generation: u64,
 }
 
+/// Events of watches, counted by their type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub struct EventCounts {
+    /// Objects that were new to a watch.
+    pub added: u64,
+    /// Objects that changed.
+    pub modified: u64,
+    /// Objects that went.
+    pub deleted: u64,
+    /// Bookmarks.
+    pub bookmark: u64,
+    /// Statuses that ended a watch.
+    pub error: u64,
+}
+
 /// See the module.
 pub(super) struct Shared {
     pub(super) codec: Codec,
@@ -40,6 +57,8 @@ pub(super) struct Shared {
     file: OnceLock<LiveFile>,
     /// Scopes of which a batch failed, and why: nothing is proven of them until they begin again.
     distrusted: Mutex<HashMap<i64, Error>>,
+    /// What came in watches since the file was opened.
+    events: Mutex<HashMap<i64, EventCounts>>,
     /// When a checkpoint without rows was last committed.
     checkpoints: Mutex<HashMap<i64, Instant>>,
 }
@@ -62,6 +81,7 @@ impl Shared {
             told: Condvar::new(),
             file: OnceLock::new(),
             distrusted: Mutex::default(),
+            events: Mutex::default(),
             checkpoints: Mutex::default(),
         }
     }
@@ -83,6 +103,25 @@ impl Shared {
             checkpoints.insert(scope, Instant::now());
         }
         due
+    }
+
+    pub(super) fn count_events(&self, scope: i64, events: &[Event]) {
+        let mut counts = self.events.lock();
+        let count = counts.entry(scope).or_default();
+        for event in events {
+            match event {
+                Event::Added(_) => count.added += 1,
+                Event::Modified(_) => count.modified += 1,
+                Event::Deleted(_) => count.deleted += 1,
+                Event::Bookmark { .. } => count.bookmark += 1,
+                Event::Error { .. } => count.error += 1,
+                Event::Columns(_) | Event::Malformed { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn events(&self) -> HashMap<i64, EventCounts> {
+        self.events.lock().clone()
     }
 
     /// Lets the board write `FILE.live` from now on.
@@ -205,8 +244,18 @@ impl Shared {
         }
         let now = live::boottime_s();
         if now - board.written >= LIVE_INTERVAL_S {
-            write(&mut board, now);
+            self.write(&mut board, now);
         }
+    }
+
+    /// The scope was compared with the server; a note says why it could not be.
+    pub(super) fn checked(&self, scope: i64, note: &str) {
+        self.tell(scope, |entry, now| {
+            if note.is_empty() {
+                entry.checked = Some(now);
+            }
+            note.clone_into(&mut entry.check_note);
+        });
     }
 
     /// The last proof as a time that outlives this boot; `now_ms` is the wall clock.
@@ -252,7 +301,12 @@ fn inherited(previous: Option<Live>) -> std::collections::BTreeMap<i64, ScopeLiv
         .unwrap_or_default()
         .into_iter()
         .map(|(id, old)| {
-            let fresh = ScopeLive { contact: old.contact, proof: old.proof, ..ScopeLive::new(now) };
+            let fresh = ScopeLive {
+                contact: old.contact,
+                proof: old.proof,
+                checked: old.checked,
+                ..ScopeLive::new(now)
+            };
             (id, fresh)
         })
         .collect()

@@ -35,6 +35,11 @@ pub struct ScopeStatus {
     pub objects: i64,
     /// Its checkpoint.
     pub resource_version: Option<String>,
+    /// Seconds since its rows were last compared with the server's; `None` where that never was,
+    /// or in another boot.
+    pub checked_age_s: Option<f64>,
+    /// Why the last comparison could not be made; empty where it was.
+    pub check_note: String,
 }
 
 /// What a writer asked the server for since it began: as `vai.types.Traffic`.
@@ -148,6 +153,10 @@ impl Inner {
             holder,
             limit_s: self.options.live_within.as_secs_f64().max(writers_s),
         };
+        let checked = |scope: i64| {
+            let live = told.as_ref().filter(|live| live.boot == now.boot)?;
+            live.scopes.get(&scope)
+        };
         rows.into_iter()
             .map(|row| ScopeStatus {
                 id: row.id,
@@ -160,6 +169,12 @@ impl Inner {
                 freshness: judge(row.id, &row.recorded(), told.as_ref(), &now),
                 objects: row.objects,
                 resource_version: row.rv.clone(),
+                checked_age_s: checked(row.id)
+                    .and_then(|entry| entry.checked)
+                    .map(|at| (now.boottime_s - at).max(0.0)),
+                check_note: checked(row.id)
+                    .map(|entry| entry.check_note.clone())
+                    .unwrap_or_default(),
             })
             .collect()
     }

@@ -124,6 +124,7 @@ impl Watching {
         let mut progress = Progress::default();
         let mut changes = Vec::new();
         let mut encoder = None;
+        self.inner.shared.count_events(self.scope, &events);
         for event in events {
             match event {
                 Event::Added(item) | Event::Modified(item) => {

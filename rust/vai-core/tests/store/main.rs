@@ -17,5 +17,6 @@ mod odd;
 mod queries;
 mod scanned;
 mod secrets;
+mod selfcheck;
 mod steve;
 mod streams;
