@@ -103,6 +103,19 @@ class Engine:
         """Whether this process syncs the file right now."""
         return self._writer is not None
 
+    def pause(self) -> None:
+        """Stop syncing, if this process does; reads go on, and get older."""
+        with self._lock:
+            syncing, self.syncing = self.syncing, None
+        if syncing is not None:
+            syncing.stop()
+
+    def resume(self) -> None:
+        """Sync again after `pause`."""
+        with self._lock:
+            if self._writer is not None and self.syncing is None and not self._stopped.is_set():
+                self._sync(self._writer)
+
     def close(self) -> None:
         """Stop the threads, close the handles. Idempotent; a no-op in a forked child."""
         if os.getpid() != self._pid:
