@@ -436,6 +436,22 @@ def test_a_resync_tells_everything_again_from_the_file(feed: Feed, cache: vai.Ca
     assert all(old is not None for old in told.olds)
 
 
+def test_what_is_forgotten_is_not_deleted_and_compared_when_it_is_back(
+    feed: Feed, cache: vai.Cache
+) -> None:
+    scope = feed.load([pod("web-0", 7), pod("web-1", 8)])
+    told = Told()
+    cache.add_handler("pods", **told.callbacks).wait_synced(30)
+    feed.store.forget(scope)
+    wait_until(lambda: told.errors)
+    assert isinstance(told.errors[0], vai.NotKeptError)
+    assert set(told.folded) == {"shop/web-0", "shop/web-1"}
+    feed.watching.clear()
+    feed.load([pod("web-0", 7), pod("web-2", 120)], version=200)
+    told.wait_equal({"shop/web-0": "7", "shop/web-2": "120"})
+    assert [found.key for found in told.tombstones] == ["shop/web-1"]
+
+
 def test_removal_ends_it_also_from_inside(feed: Feed, cache: vai.Cache) -> None:
     scope = feed.load([pod("web-0", 7), pod("web-1", 8)])
     seen: list[str] = []
