@@ -209,14 +209,12 @@ def test_an_index_is_never_behind_the_file_it_is_asked_about(pair: Pair) -> None
         name = f"pod{index % 10}"
         act = source.modify if name in source.objects else source.add
         act(name, {"ab"[index % 2]: "x"})
-        wanted = [n for n, found in sorted(source.objects.items()) if "a" in _labels(found)]
+        wanted = [
+            one
+            for one, found in sorted(source.objects.items())
+            if "a" in found["metadata"]["labels"]
+        ]
         assert names(indexer.by_index("labels", "a")) == wanted
     done.set()
     thread.join(30)
     assert not failures
-
-
-def _labels(found: dict[str, object]) -> object:
-    metadata = found["metadata"]
-    assert isinstance(metadata, dict)
-    return metadata["labels"]

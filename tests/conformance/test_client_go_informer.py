@@ -225,11 +225,11 @@ def test_shared_informer_remove_handler(pair: Pair) -> None:
     source, cache = pair
     source.relist()
     first, second = cache.add_handler("pods"), cache.add_handler("pods")
-    assert cache.handlers == (first, second)
+    assert list(cache.handlers) == [first, second]
     second.remove()
-    assert cache.handlers == (first,)
+    assert list(cache.handlers) == [first]
     first.remove()
-    assert cache.handlers == ()
+    assert list(cache.handlers) == []
     assert first.remove()
     assert first.removed
 
@@ -310,8 +310,7 @@ def test_state_shared_informer(pair: Pair) -> None:
     told.wait(1)
     assert not registration.removed
     cache.close()
-    assert registration.removed
-    assert cache.closed
+    assert [registration.removed, cache.closed] == [True, True]
 
 
 def test_add_on_stopped_shared_informer(pair: Pair) -> None:
@@ -533,7 +532,7 @@ def test_example_new_informer(pair: Pair) -> None:
     names = ["a-hello", "b-controller", "c-framework"]
     for count, name in enumerate(names, start=1):
         source.add(name)
-        wait_until(lambda count=count: len(deleted) == count)
+        wait_until(lambda: len(deleted) == count)  # noqa: B023 - waited for here
     assert deleted == [key(name) for name in names]
 
 

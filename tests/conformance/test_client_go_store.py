@@ -32,7 +32,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def drained(cache: vai.Cache, since: vai.Position) -> list[tuple[str, str, str]]:
     """The changes since then: what, of whom, to which version."""
     with cache.changes("pods", since=since) as changes:
-        found = []
+        found: list[tuple[str, str, str]] = []
         while (change := changes.poll()) is not None:
             found.append((change.op, change.key.rpartition("/")[2], change.resource_version))
         return found
@@ -71,13 +71,9 @@ def test_thread_safe_store_rv(pair: Pair) -> None:
     source, cache = pair
     assert cache.status()[0].resource_version is None
     source.relist()
-    for act in (
-        lambda: source.add("key1"),
-        lambda: source.add("key2"),
-        lambda: source.modify("key1"),
-        lambda: source.delete("key2"),
-    ):
-        version = act()
+    acts = ((source.add, "key1"), (source.add, "key2"), (source.modify, "key1"))
+    for act, name in (*acts, (source.delete, "key2")):
+        version = act(name)
         assert cache.status()[0].resource_version == version
     source.relist()
     assert cache.status()[0].resource_version == str(source.version)
@@ -338,9 +334,10 @@ def test_pop_should_unblock_when_closed(pair: Pair) -> None:
     source, cache = pair
     source.relist()
     ended: list[int] = []
+    loops = [cache.changes("pods") for _ in range(10)]
 
     def pop(index: int) -> None:
-        for _ in cache.changes("pods"):
+        for _ in loops[index]:
             pass
         ended.append(index)
 
@@ -399,8 +396,8 @@ def test_undelta_store(pair: Pair) -> None:
     cache.snapshot("pods")
     cache.get("pods", f"{NAMESPACE}/a")
     assert cache.position() == before
-    for act in (lambda: source.add("a"), lambda: source.modify("a"), lambda: source.delete("a")):
-        act()
+    for act in (source.add, source.modify, source.delete):
+        act("a")
         assert cache.position() > before
         before = cache.position()
     source.drop("b")

@@ -83,7 +83,10 @@ def told(change: Change, before: Seen | None) -> tuple[list[Event], Seen | None]
     """
     at = Position(change.epoch, change.seq)
     if change.object is None:
-        return ([] if before is None else [_delete(change, before)]), None
+        if before is None or before.partition(" ")[0] != change.uid:
+            # Never told of, or another object has the name by now.
+            return [], before
+        return [_delete(change, before)], None
     after = seen(change.uid, change.resource_version)
     if before is None:
         return [_event("add", change.object, at)], after
@@ -135,13 +138,13 @@ def difference(rows: Rows, known: Mapping[str, Seen]) -> Iterator[Event]:
     def steps() -> Iterator[Event]:
         for key, before in gone:
             yield _gone(key, before, at)
-        for index, before in wanted:
+        for index, last in wanted:
             found = Object.of(rows[index])
-            if before is not None and before.partition(" ")[0] == found.uid:
+            if last is not None and last.partition(" ")[0] == found.uid:
                 yield _event("update", found, at)
                 continue
-            if before is not None:
-                yield _gone(found.key, before, at)
+            if last is not None:
+                yield _gone(found.key, last, at)
             yield _event("add", found, at)
 
     return steps()

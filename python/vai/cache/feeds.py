@@ -163,9 +163,9 @@ class Feed:
                     return False, False
                 news = True
             for _ in range(_BATCHES):
-                more, found = self._batch(self._cursor)
+                found = self._batch()
                 news = news or found
-                if not more:
+                if self._cursor is None or self._cursor.at_end:
                     return news, False
         except ExpiredError:
             # This process slept, or the history is very short. Opened anew, it compares.
@@ -177,15 +177,16 @@ class Feed:
             return news, False
         return news, True
 
-    def _batch(self, cursor: store.Changes | None) -> tuple[bool, bool]:
+    def _batch(self) -> bool:
+        """Read some more; whether any of it is news."""
+        cursor = self._cursor
         if cursor is None:
-            return False, False
-        rows = cursor.next_batch(_BATCH, 0.0)
+            return False
         found = False
-        for row in rows:
+        for row in cursor.next_batch(_BATCH, 0.0):
             found = self._publish(change_of(row)) or found
         self.position = Position(cursor.epoch, cursor.seq)
-        return not cursor.at_end, found
+        return found
 
     def _publish(self, change: Change) -> bool:
         key = change.key

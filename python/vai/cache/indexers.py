@@ -123,11 +123,12 @@ class Indexer:
         if name == NAMESPACE:
             return self._of_namespace(value)
         with self._lock:
-            for left in reversed(range(_TRIES)):
-                index = self._caught_up(name)
-                found = self._read(sorted(index.keys.get(value, ())))
-                if self._reads.store.position() == self._at() or not left:
-                    break
+            index, found = self._ask(name, value)
+            for _ in range(_TRIES):
+                if self._reads.store.position() == self._at():
+                    return found
+                index, found = self._ask(name, value)
+            # Changed all the while: each object as it was when it was read.
             return [one for one in found if value in index.of(one)]
 
     def index(self, name: str, obj: Object) -> list[Object]:
@@ -163,6 +164,10 @@ class Indexer:
     def _of_namespace(self, namespace: str) -> list[Object]:
         wanted = self._reads.select(self._word, namespace or None, "", "")
         return list(self._reads.snapshot(wanted, None).values())
+
+    def _ask(self, name: str, value: str) -> tuple[_Index, list[Object]]:
+        index = self._caught_up(name)
+        return index, self._read(sorted(index.keys.get(value, ())))
 
     def _caught_up(self, name: str) -> _Index:
         index = self._indexes.get(name)

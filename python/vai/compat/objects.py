@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -54,7 +55,7 @@ class ObjectCache:
             self._models = models
             return [model for _, model in models.values()]
 
-    def list_keys(self) -> list[str]:
+    def list_keys(self) -> builtins.list[str]:
         """The keys of all objects."""
         if self._own_keys:
             return [found.key for found in self._snapshot()]

@@ -414,6 +414,18 @@ def test_two_scopes_that_have_the_same_object_tell_of_it_once(feed: Feed, cache:
         "update",
         "delete",
     ]
+    again = pod("web-1", 106)
+    again["metadata"]["uid"] = "uid-new"
+    for scope in (whole, shop):
+        feed.event(scope, "DELETED", pod("web-1", 105))
+        feed.event(scope, "ADDED", again)
+    feed.event(whole, "ADDED", pod("web-3", 107))
+    # Only one of them lost it, as one with a selector does.
+    feed.event(shop, "ADDED", pod("web-2", 104))
+    feed.event(shop, "DELETED", pod("web-2", 108))
+    feed.event(whole, "MODIFIED", pod("web-3", 109))
+    told.wait_equal({"shop/web-1": "106", "shop/web-2": "104", "shop/web-3": "109"})
+    assert [what for what, key, _ in told.calls if key == "shop/web-1"] == ["add", "delete", "add"]
 
 
 def test_what_only_metadata_is_kept_of_is_told_too(feed: Feed, cache: vai.Cache) -> None:
@@ -456,13 +468,14 @@ def test_removal_ends_it_also_from_inside(feed: Feed, cache: vai.Cache) -> None:
     scope = feed.load([pod("web-0", 7), pod("web-1", 8)])
     seen: list[str] = []
     removed: list[bool] = []
+    gate = threading.Event()
 
     def once(found: vai.Object, _initial: bool) -> None:
+        gate.wait(30)
         seen.append(found.key)
         removed.append(registration.remove())
 
-    gate = threading.Event()
-    registration = cache.add_handler("pods", on_add=lambda *a: gate.wait(30) and once(*a))
+    registration = cache.add_handler("pods", on_add=once)
     gate.set()
     wait_until(lambda: removed)
     assert removed == [False]
