@@ -288,7 +288,8 @@ class Registration:
             self._report(other, "on_error")
 
     def _late(self, deadline: Deadline) -> SyncTimeoutError:
-        why = trouble(self._handlers.reads, self._delivery.feed.asked)
+        reads = self._handlers.reads
+        why = trouble(reads, self._delivery.feed.asked, reads.store.scopes())
         if self._delivery.begun or self._delivered:
             scopes = {self.resource: f"{self._delivered} delivered so far"}
         else:
@@ -445,10 +446,11 @@ class Handlers:
                 self._workers.submit(registration)
 
     def _tell_trouble(self) -> None:
+        statuses = self.reads.store.scopes()
         with self._lock:
             feeds = list(self._feeds.values())
         for feed in feeds:
-            found = trouble(self.reads, feed.asked)
+            found = trouble(self.reads, feed.asked, statuses)
             before, feed.trouble = feed.trouble, found
             if found is None or (before is not None and str(before) == str(found)):
                 continue

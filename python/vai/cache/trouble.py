@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from vai.cache.feeds import Asked
-from vai.cache.query import namespaces_of
+from vai.cache.query import answering, namespaces_of
 from vai.cache.reads import Reads
 from vai.errors import (
     ForbiddenError,
@@ -16,7 +17,7 @@ from vai.errors import (
     UnknownResourceError,
     VaiError,
 )
-from vai.types import EVERYTHING, State
+from vai.types import EVERYTHING, ScopeStatus, State
 
 _ERRORS: Final[dict[State, type[VaiError]]] = {
     State.OFFLINE: OfflineError,
@@ -25,21 +26,27 @@ _ERRORS: Final[dict[State, type[VaiError]]] = {
 }
 
 
-def trouble(reads: Reads, asked: Asked) -> VaiError | None:
-    """Why there will be nothing new for now; None if nothing is wrong."""
+def trouble(reads: Reads, asked: Asked, statuses: Sequence[ScopeStatus]) -> VaiError | None:
+    """Why there will be nothing new for now; None if nothing is wrong.
+
+    Args:
+        reads: of the cache.
+        asked: what is followed.
+        statuses: the scopes of the file, read once for all that are followed.
+    """
     problem = _unplanned(reads, asked)
     if problem is not None:
         return problem
     try:
         resource = reads.resolve(asked.resource)
         spaces = namespaces_of(resource, asked.namespaces)
-        scopes = reads.answering(resource, spaces)
+        scopes = answering(statuses, resource, spaces)
     except NotSyncedError:
         return None
     except UnknownResourceError as error:
         return None if reads.may_come(None) else error
     except NotKeptError as error:
-        return error
+        return None if reads.may_come(reads.resolve(asked.resource)) else error
     for scope in scopes:
         kind = _ERRORS.get(scope.state)
         if kind is not None:
