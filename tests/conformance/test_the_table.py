@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 HERE: Final = Path(__file__).parent
-OURS: Final = {"I": "informer", "S": "store", "X": "index", "L": "lister"}
+OURS: Final = {"I": "informer", "C": "controller", "S": "store", "X": "index", "L": "lister"}
 ROW: Final = re.compile(
     r"^\| (?P<source>\w*) ?\| (?P<theirs>\w+) \| (?P<ours>[^|]+) \|(?P<note>[^|]*)\|$", re.MULTILINE
 )

@@ -6,15 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from vai.cache.feeds import Asked
-from vai.cache.handlers import Callbacks, Handlers, Registration
+from vai.cache.handlers import Handlers
+from vai.cache.registrations import Callbacks, Registration
 from vai.types import seconds
 
 if TYPE_CHECKING:
-    from vai.cache.handlers import OnAdd, OnDelete, OnError, OnUpdate, Transform
     from vai.cache.indexers import Indexer
     from vai.cache.listers import Lister
     from vai.cache.query import Namespaces
     from vai.cache.reads import Reads
+    from vai.cache.registrations import OnAdd, OnDelete, OnError, OnUpdate, Transform
 
 
 class Informers:
