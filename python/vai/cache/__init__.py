@@ -12,21 +12,33 @@ from vai.cache.aio import AsyncCache
 from vai.cache.cache import Cache
 from vai.cache.changes import AsyncChanges, Changes
 from vai.cache.connect import TEMPORARY, connect, open  # noqa: A004 - vai.open
+from vai.cache.events import DeletedFinalStateUnknown, Event
 from vai.cache.explain import Explain
 from vai.cache.export import Exported
+from vai.cache.indexers import Indexer
+from vai.cache.listers import Lister, NamespaceLister
+from vai.cache.registrations import Registration
 from vai.cache.relations import Related, Tree
+from vai.cache.stream import AsyncEvents
 from vai.cache.views import Change, Page, Snapshot
 
 __all__ = [
     "TEMPORARY",
     "AsyncCache",
     "AsyncChanges",
+    "AsyncEvents",
     "Cache",
     "Change",
     "Changes",
+    "DeletedFinalStateUnknown",
+    "Event",
     "Explain",
     "Exported",
+    "Indexer",
+    "Lister",
+    "NamespaceLister",
     "Page",
+    "Registration",
     "Related",
     "Snapshot",
     "Tree",

@@ -9,12 +9,16 @@ from typing import Unpack, overload
 from vai.cache import answers
 from vai.cache.changes import AsyncChanges, Follow, History, Since
 from vai.cache.conditions import Synced, Until, exists
+from vai.cache.feeds import Asked
+from vai.cache.handlers import Handlers
 from vai.cache.query import Namespaces
 from vai.cache.question import AskedList, list_question
 from vai.cache.reads import Reads
+from vai.cache.stream import AsyncEvents
 from vai.cache.views import Page
 from vai.cache.waits import Deadline
 from vai.objects import Object
+from vai.types import seconds
 
 
 class AsyncCache:
@@ -24,9 +28,10 @@ class AsyncCache:
     from a loop directly. Nothing here parks a thread: one waker thread per cache serves all loops.
     """
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, handlers: Handlers) -> None:
         """Use `Cache.aio`."""
         self._reads = reads
+        self._handlers = handlers
 
     async def wait_synced(
         self,
@@ -93,6 +98,24 @@ class AsyncCache:
             where=where,
         )
         return AsyncChanges(History(self._reads, follow))
+
+    def events(
+        self,
+        resource: str,
+        *,
+        namespace: Namespaces = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        where: str = "",
+        resync: float | timedelta | None = None,
+    ) -> AsyncEvents:
+        """What a handler is called with (`Cache.add_handler`): asynchronous iterator of `Event`.
+
+        Begins with everything there is, as `changes` does not, and goes on after any gap with the
+        difference, where `changes` raises ExpiredError.
+        """
+        asked = Asked.of(resource, namespace, label_selector, field_selector, where)
+        return AsyncEvents(self._handlers, self._handlers.follow(asked, seconds(resync)))
 
     async def list(
         self,

@@ -16,6 +16,8 @@ from vai.cache.conditions import Synced, Until, exists
 from vai.cache.engine import Engine
 from vai.cache.export import Exported, Format, Progress, Target, format_of
 from vai.cache.export import export as write_export
+from vai.cache.handlers import Handlers
+from vai.cache.informers import Informers
 from vai.cache.measures import Measures
 from vai.cache.queries import Queries
 from vai.cache.query import Namespaces, namespaces_of
@@ -37,7 +39,7 @@ from vai.types import (
 )
 
 
-class Cache(Queries):
+class Cache(Queries, Informers):
     """A cluster file that is read, and, from `vai.connect`, kept current.
 
     Made by `vai.connect` or `vai.open`. Thread-safe: any thread may call anything, `close`
@@ -54,6 +56,7 @@ class Cache(Queries):
         """Use `vai.connect` or `vai.open`."""
         self._engine = engine
         self._reads = Reads(engine, scopes)
+        self._handlers = Handlers(self._reads)
         # At exit, or when nobody holds the cache or a stream of it any more.
         weakref.finalize(self._reads, engine.close)
 
@@ -81,8 +84,8 @@ class Cache(Queries):
 
     @property
     def aio(self) -> AsyncCache:
-        """What waits, for asyncio: `wait_synced`, `wait_for`, `changes`, `list`."""
-        return AsyncCache(self._reads)
+        """What waits, for asyncio: `wait_synced`, `wait_for`, `changes`, `events`, `list`."""
+        return AsyncCache(self._reads, self._handlers)
 
     def close(self) -> None:
         """Stop syncing, end every wait and every `changes` loop, close the file.

@@ -98,7 +98,7 @@ def connect(
     place = file if file is not None else chosen.file
     if place is None:
         raise InvalidRequestError("say where the file is: vai.connect('cluster.db', …) or VAI_FILE")
-    return _cache(place, connector, role, chosen, wanted)
+    return cache_over(place, connector, role, chosen, wanted)
 
 
 def open(file: str | os.PathLike[str]) -> Cache:  # noqa: A001 - as io.open, sqlite3's is connect
@@ -110,7 +110,7 @@ def open(file: str | os.PathLike[str]) -> Cache:  # noqa: A001 - as io.open, sql
         NotFoundError: there is no such file.
         FileError: the file can't be used.
     """
-    return _cache(file, None, "reader", load_settings(), ())
+    return cache_over(file, None, "reader", load_settings(), ())
 
 
 def _settings(
@@ -127,13 +127,14 @@ def _settings(
     return settings
 
 
-def _cache(
+def cache_over(
     place: File,
     connector: Connector | None,
     role: Role,
     settings: Settings,
     wanted: tuple[Scope, ...],
 ) -> Cache:
+    """A cache over a file that is kept current by what `connector` makes, if it makes anything."""
     folder: Path | None = None
     if isinstance(place, Temporary):
         folder = Path(tempfile.mkdtemp(prefix="vai-"))

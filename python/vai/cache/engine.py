@@ -108,6 +108,19 @@ class Engine:
         """All that is counted, of the file and of what this process does."""
         return measure(self.store, self.syncing, self._writer)
 
+    def pause(self) -> None:
+        """Stop syncing, if this process does; reads go on, and get older."""
+        with self._lock:
+            syncing, self.syncing = self.syncing, None
+        if syncing is not None:
+            syncing.stop()
+
+    def resume(self) -> None:
+        """Sync again after `pause`."""
+        with self._lock:
+            if self._writer is not None and self.syncing is None and not self._stopped.is_set():
+                self._sync(self._writer)
+
     def close(self) -> None:
         """Stop the threads, close the handles. Idempotent; a no-op in a forked child."""
         if os.getpid() != self._pid:

@@ -10,6 +10,7 @@ import happens when a Transport is made, not when this package is imported.
 
 from __future__ import annotations
 
+from vai.kube.adopted import Adopted, adopt
 from vai.kube.discovery import Discovery, Identity, discover, identify
 from vai.kube.kubeconfig import Access, load_access
 from vai.kube.source import Source
@@ -17,10 +18,12 @@ from vai.kube.transport import Transport, connect
 
 __all__ = [
     "Access",
+    "Adopted",
     "Discovery",
     "Identity",
     "Source",
     "Transport",
+    "adopt",
     "connect",
     "discover",
     "identify",

@@ -148,8 +148,14 @@ class Transport:
         budget: how much may be asked.
     """
 
-    def __init__(self, access: Access, settings: Settings) -> None:
+    def __init__(self, access: Access, settings: Settings, configuration: Any = None) -> None:
         """Imports `kubernetes`; sends nothing.
+
+        Args:
+            access: the chosen context.
+            settings: times and sizes.
+            configuration: a `kubernetes.client.Configuration` that is in use already, with its
+                tokens and hooks; None for one made of `access`.
 
         Raises:
             InvalidRequestError: the configuration can't be used.
@@ -157,7 +163,7 @@ class Transport:
         self.access = access
         self.settings = settings
         self.server = access.server
-        self._configuration = _configuration(access)
+        self._configuration = configuration or _configuration(access)
         self._credentials = Credentials(access, self._configuration)
         self._lock = threading.Lock()
         self._pool: Any = None
