@@ -220,7 +220,8 @@ class Feed:
         """Whether another scope still has what one scope lost: their selectors overlap."""
         if not self._overlapping:
             return False
-        return any(row.uid == change.uid for row in self._rows(change.key))
+        rows = self._rows(change.key)
+        return any(rows[index].uid == change.uid for index in range(len(rows)))
 
     # who takes
 

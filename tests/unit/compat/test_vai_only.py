@@ -26,7 +26,7 @@ def test_a_restart_with_a_file_lists_nothing(sim: Simulator, api: Any, tmp_path:
         heard = Heard(made)
         made.start()
         heard.wait(1)
-        wait_until(lambda made=made: made.cache.list_keys())
+        wait_until(made.cache.list_keys)
         wait_until(lambda: sim.request_log.watches("pods"))
         made.stop()
         assert made._cache is not None
