@@ -80,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             always, proofs ten times as seldom.
         self_check_s: how often each scope is compared with the server; 0 for never, which is the
             default of `edge`.
+        handlers_bytes: changes that wait in memory for slow handlers, all of a cache together.
     """
 
     file: str | None = None
@@ -134,6 +135,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # request, as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
     # On a metered link its bytes count: there it has to be asked for.
     self_check_s: float = _CHECK_OF_PROFILE
+    # Our choice: some 1,600 updates of pods of 5 KB. Who is slower reads them from the file.
+    handlers_bytes: int = 16 << 20
 
     def __post_init__(self) -> None:
         if self.profile not in _LIVE_WITHIN_S:

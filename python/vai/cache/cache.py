@@ -24,6 +24,7 @@ from vai.cache.query import Namespaces, namespaces_of
 from vai.cache.reads import Reads, refuse_older
 from vai.cache.views import Snapshot
 from vai.cache.waits import Deadline
+from vai.config import Settings
 from vai.objects import Object
 from vai.types import (
     EVERYTHING,
@@ -52,11 +53,13 @@ class Cache(Queries, Informers):
     them.
     """
 
-    def __init__(self, engine: Engine, scopes: Sequence[Scope] = ()) -> None:
+    def __init__(
+        self, engine: Engine, scopes: Sequence[Scope] = (), settings: Settings | None = None
+    ) -> None:
         """Use `vai.connect` or `vai.open`."""
         self._engine = engine
         self._reads = Reads(engine, scopes)
-        self._handlers = Handlers(self._reads)
+        self._handlers = Handlers(self._reads, (settings or Settings()).handlers_bytes)
         # At exit, or when nobody holds the cache or a stream of it any more.
         weakref.finalize(self._reads, engine.close)
 

@@ -144,4 +144,4 @@ def cache_over(
     def opener(mode: Literal["writer", "reader"]) -> Store:
         return Store(path, mode, live_within=settings.live_within_s)
 
-    return Cache(Engine(opener, connector, role, folder), wanted)
+    return Cache(Engine(opener, connector, role, folder), wanted, settings)

@@ -65,6 +65,14 @@ class Delivery:
 
         A few more may come where one change is two events.
         """
+        try:
+            return self._take(limit)
+        except (NotKeptError, NotSyncedError, UnknownResourceError):
+            # Forgotten. Whether its objects are still there is not known; if it comes back, the
+            # feed compares.
+            return []
+
+    def _take(self, limit: int) -> list[Event]:
         while True:
             if self._plan is not None:
                 found = list(islice(self._plan, limit))
@@ -140,6 +148,8 @@ class Delivery:
 
     def _again(self) -> Iterator[Event]:
         """Everything that was told, again; called when there is nothing new."""
+        if self._resync_s is not None:
+            self._resync_at = time.monotonic() + self._resync_s
         return resync(self.feed.moment().rows, self.feed.known)
 
     def _is_new(self, change: Change) -> bool:
@@ -174,9 +184,6 @@ class Delivery:
             rows = self._open_cursor().next_batch(_BATCH, 0.0)
         except ExpiredError:
             self._compare()
-            return []
-        except (NotKeptError, NotSyncedError, UnknownResourceError):
-            # Forgotten; if it comes back, the feed compares.
             return []
         if rows:
             # What the feed knows is only then at least as new as what is read here.

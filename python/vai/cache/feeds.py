@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 _BATCH: Final = 256
 #: Batches read before others get their turn.
 _BATCHES: Final = 16
-#: Bytes of changes that wait in memory for slow handlers, for all feeds of a cache. Some 1,600
-#: updates of pods of 5 KB: what comes in a second of the fastest churn that a server gives.
-RING_BYTES: Final = 16 << 20
 #: What an entry takes besides the bodies.
 _ENTRY_BYTES: Final = 500
 
@@ -119,8 +116,8 @@ class Feed:
         self.on_news: Callable[[Feed], None] = lambda _feed: None
         #: Why nothing new comes, as it was told last.
         self.trouble: VaiError | None = None
-        #: Bytes that the ring may hold.
-        self.limit_bytes = RING_BYTES
+        #: Bytes that the ring may hold; what it may not, is read from the file.
+        self.limit_bytes = 0
         self._cursor: store.Changes | None = None
         self._ring: deque[Entry] = deque()
         self._ring_bytes = 0
@@ -220,7 +217,8 @@ class Feed:
         """Whether another scope still has what one scope lost: their selectors overlap."""
         if not self._overlapping:
             return False
-        return any(row.uid == change.uid for row in self._rows(change.key))
+        rows = self._rows(change.key)
+        return any(rows[index].uid == change.uid for index in range(len(rows)))
 
     # who takes
 

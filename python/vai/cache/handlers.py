@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 from vai.cache.deliveries import Delivery
-from vai.cache.feeds import RING_BYTES, Asked, Feed
+from vai.cache.feeds import Asked, Feed
 from vai.cache.reads import Reads
 from vai.cache.registrations import Callbacks, Registration
 from vai.cache.trouble import trouble
@@ -32,14 +32,14 @@ _log = logging.getLogger("vai")
 class Handlers:
     """All handlers of one cache, the feeds they share and the thread that moves them."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, ring_bytes: int) -> None:
         self.reads = reads
         self._lock = threading.Lock()
         self._feeds: dict[Asked, Feed] = {}
         self._registrations: dict[Delivery, Registration] = {}
         self._workers = Workers()
         self._thread: threading.Thread | None = None
-        self._ring_bytes = RING_BYTES
+        self._ring_bytes = ring_bytes
 
     @property
     def ended(self) -> bool:

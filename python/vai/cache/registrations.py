@@ -93,10 +93,9 @@ class Registration:
         self._events: deque[Event] = deque()
         self._troubles: deque[VaiError] = deque(maxlen=1)
         self._synced = threading.Event()
-        #: Held while it is decided whether one more callback begins.
-        self._gate = threading.Lock()
-        self._quiet = threading.Event()
-        self._quiet.set()
+        #: Held while it is decided whether one more callback begins; `_calling`: one is running.
+        self._gate = threading.Condition()
+        self._calling = False
         self._runner: int | None = None
         self._paused = False
         self._removed = False
@@ -188,10 +187,10 @@ class Registration:
         if self._runner == threading.get_ident():
             return False
         deadline = Deadline(timeout)
-        while not self._quiet.wait(deadline.slice_s()):
-            if deadline.passed():
-                return False
-        return True
+        with self._gate:
+            while self._calling and not deadline.passed():
+                self._gate.wait(deadline.slice_s())
+            return not self._calling
 
     def __repr__(self) -> str:
         state = "removed" if self.removed else "synced" if self.has_synced() else "not synced"
@@ -206,7 +205,6 @@ class Registration:
 
     def run(self) -> bool:
         """Call what there is to call, for a while; whether there is more."""
-        self._quiet.clear()
         self._runner = threading.get_ident()
         try:
             return self._turn()
@@ -218,24 +216,29 @@ class Registration:
             return False
         finally:
             self._runner = None
-            self._quiet.set()
 
     def _turn(self) -> bool:
         end = time.monotonic() + _TURN_S
-        while self._may_go_on():
-            if self._troubles:
-                self._tell(self._troubles.popleft())
-            elif self._events:
-                self._deliver(self._events.popleft())
-            elif not self._fetch():
-                return False
+        while self._troubles or self._events or self._fetch():
+            with self._gate:
+                if self._paused or self.removed:
+                    return False
+                self._calling = True
+            try:
+                self._call()
+            finally:
+                with self._gate:
+                    self._calling = False
+                    self._gate.notify_all()
             if time.monotonic() >= end:
                 return True
         return False
 
-    def _may_go_on(self) -> bool:
-        with self._gate:
-            return not (self._paused or self.removed)
+    def _call(self) -> None:
+        if self._troubles:
+            self._tell(self._troubles.popleft())
+        else:
+            self._deliver(self._events.popleft())
 
     def _fetch(self) -> bool:
         self._events.extend(self._delivery.take(_SLICE))

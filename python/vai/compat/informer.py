@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ ERROR: Final = "ERROR"
 Handler = Callable[[Any], object]
 
 _log = logging.getLogger("vai")
+#: Those that run stay alive though nobody holds them, as the original's do; the others do not.
+_running: Final[set[SharedInformer]] = set()
 
 
 class SharedInformer:
@@ -124,25 +127,30 @@ class SharedInformer:
             if self._running:
                 return
             self._running = True
+        _running.add(self)
         if self._cache is not None and self._registration is not None:
             self._cache._engine.resume()  # noqa: SLF001 - what `stop` of the cache's own kind undoes
             self._registration.resume()
             return
         self._cache = self._connect()
         self._objects.attach(self._cache, self._adopted.name, self._adopted.decode)
+        # Threads of the cache hold what they call.
+        weakly = weakref.WeakMethod
         self._registration = self._cache.add_handler(
             self._adopted.name,
-            on_add=self._on_add,
-            on_update=self._on_update,
-            on_delete=self._on_delete,
-            on_error=self._on_error,
+            on_add=_Weakly(weakly(self._on_add)),
+            on_update=_Weakly(weakly(self._on_update)),
+            on_delete=_Weakly(weakly(self._on_delete)),
+            on_error=_Weakly(weakly(self._on_error)),
             resync=self._resync_s,
         )
+        weakref.finalize(self, self._cache.close)
 
     def stop(self) -> None:
         """End its requests, and wait for a handler that is running; the cache stays readable."""
         with self._lock:
             running, self._running = self._running, False
+        _running.discard(self)
         if not running or self._cache is None or self._registration is None:
             return
         self._cache._engine.pause()  # noqa: SLF001 - its file stays open, for reads and `start`
@@ -154,11 +162,13 @@ class SharedInformer:
         from vai.informer import Informer
         from vai.store import Store
 
-        def connector(store: Store) -> Informer:
-            transport = self._adopted.transport(self._settings)
-            return Informer(store, transport, (self._scope,), self._settings)
+        # Not self: the cache holds on to it.
+        adopted, settings, scopes = self._adopted, self._settings, (self._scope,)
 
-        return cache_over(self._file, connector, "auto", self._settings, (self._scope,))
+        def connector(store: Store) -> Informer:
+            return Informer(store, adopted.transport(settings), scopes, settings)
+
+        return cache_over(self._file, connector, "auto", settings, scopes)
 
     def _on_add(self, found: Object, _is_in_initial_list: bool) -> None:  # noqa: FBT001
         # A model takes 0.1 to 1 ms: none is made for nobody.
@@ -206,3 +216,15 @@ class SharedInformer:
                 handler(told)
             except Exception:  # noqa: BLE001 - as the original: whatever it is, the others go on
                 _log.exception("a handler of %s raised for %s", event_type, self._scope)
+
+
+class _Weakly:
+    """A method of an informer that may be gone."""
+
+    def __init__(self, method: weakref.WeakMethod[Callable[..., None]]) -> None:
+        self._method = method
+
+    def __call__(self, *told: Any) -> None:
+        method = self._method()
+        if method is not None:
+            method(*told)

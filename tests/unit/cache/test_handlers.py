@@ -340,6 +340,7 @@ def test_what_is_paused_goes_on_where_it_stopped(feed: Feed, cache: vai.Cache) -
 
 def test_the_cache_may_be_closed_from_inside(feed: Feed) -> None:
     scope = feed.load([pod("web-0", 7)])
+    before = set(threading.enumerate())
     cache = vai.open(feed.path)
     told = Told(cache.close)
     registration = cache.add_handler("pods", **told.callbacks)
@@ -348,7 +349,7 @@ def test_the_cache_may_be_closed_from_inside(feed: Feed) -> None:
     with pytest.raises(vai.ClosedError):
         cache.add_handler("pods", **told.callbacks)
     assert told.wait(1) == [("add", "shop/web-0", "7")]
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name == "vai-handlers"])
+    wait_until(lambda: not [t for t in _new(before) if t.name == "vai-handlers"])
 
 
 def test_a_takeover_goes_unnoticed(feed: Feed) -> None:
@@ -424,19 +425,25 @@ def test_threads_come_for_those_who_block_and_go_again(
 ) -> None:
     monkeypatch.setattr(workers, "_LINGER_S", 0.1)
     scope = feed.load([pod("web-0", 7)])
+    before = set(threading.enumerate())
     go = threading.Event()
     blocked = [Told(lambda: go.wait(60)) for _ in range(30)]
     for told in blocked:
         cache.add_handler("pods", **told.callbacks)
-    wait_until(lambda: _handler_threads() >= 30)
+    wait_until(lambda: _handler_threads(before) >= 30)
     go.set()
     for told in blocked:
         told.wait_equal({"shop/web-0": "7"})
-    wait_until(lambda: _handler_threads() == 0)
+    wait_until(lambda: _handler_threads(before) == 0)
     feed.event(scope, "MODIFIED", pod("web-0", 101))
     for told in blocked:
         told.wait_equal({"shop/web-0": "101"})
 
 
-def _handler_threads() -> int:
-    return len([thread for thread in threading.enumerate() if thread.name == "vai-handler"])
+def _new(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Threads of this test; those of earlier ones may still be ending."""
+    return set(threading.enumerate()) - before
+
+
+def _handler_threads(before: set[threading.Thread]) -> int:
+    return len([thread for thread in _new(before) if thread.name == "vai-handler"])

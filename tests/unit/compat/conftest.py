@@ -10,6 +10,7 @@ import pytest
 from kubernetes import informer as original
 from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
+import vai
 from tests.timing import wait_until
 from vai import compat
 from vai.testing import Simulator
@@ -84,3 +85,5 @@ def informer(module: Any, api: Any, sim: Simulator) -> Iterator[Made]:
     sim.close()
     for one in made:
         one.stop()
+        if isinstance(one._cache, vai.Cache):
+            one._cache.close()

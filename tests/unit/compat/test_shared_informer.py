@@ -60,7 +60,7 @@ def test_the_first_list_is_added_and_kept(sim: Simulator, informer: Made) -> Non
     wait_until(lambda: names(made) == ["web-0", "web-1"])
     assert sorted(made.cache.list_keys()) == ["default/web-0", "default/web-1"]
     found = made.cache.get_by_key("default/web-0")
-    assert isinstance(found, V1Pod)
+    assert type(found).__name__ == "V1Pod"
     assert found.metadata.labels == {"app": "web"}
     assert found.spec.containers[0].image == "x"
     assert found.status.phase == "Running"
@@ -110,7 +110,7 @@ def test_namespace_and_selectors_narrow_it(sim: Simulator, informer: Made) -> No
         heard = Heard(made)
         made.start()
         heard.wait(len(wanted))
-        wait_until(lambda made=made, wanted=wanted: names(made) == wanted)
+        wait_until(lambda: names(made) == wanted)  # noqa: B023 - waited for here
 
 
 def test_what_has_no_namespace_has_a_bare_key(sim: Simulator, informer: Made) -> None:
@@ -222,8 +222,12 @@ def test_start_twice_and_stop_twice_are_once(sim: Simulator, informer: Made) -> 
     stopping = threading.Thread(target=made.stop)
     stopping.start()
     # The original waits for its connection to end.
-    sim.drop_connections()
-    wait_until(lambda: sim.drop_connections() or not stopping.is_alive())
+
+    def stopped() -> bool:
+        sim.drop_connections()
+        return not stopping.is_alive()
+
+    wait_until(stopped)
     made.stop()
     assert names(made) == ["web-0"], "what is known stays readable"
     sim.add(pod("web-1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_a_restart_with_a_file_lists_nothing(sim: Simulator, api: Any, tmp_path:
         heard = Heard(made)
         made.start()
         heard.wait(1)
-        wait_until(lambda made=made: made.cache.list_keys())
+        wait_until(made.cache.list_keys)
         wait_until(lambda: sim.request_log.watches("pods"))
         made.stop()
         assert made._cache is not None
@@ -93,6 +94,20 @@ def test_a_namespace_goes_with_the_methods_that_take_one(api: Any) -> None:
         compat.SharedInformer(api.list_pod_for_all_namespaces, namespace="default")
     with pytest.raises(vai.InvalidRequestError, match="list_namespaced_pod can't be asked"):
         compat.SharedInformer(api.list_namespaced_pod)
+
+
+def test_what_was_stopped_ends_with_its_last_reference(sim: Simulator, api: Any) -> None:
+    sim.add(pod("web-0"))
+    made = compat.SharedInformer(api.list_namespaced_pod, namespace="default")
+    heard = Heard(made)
+    made.start()
+    heard.wait(1)
+    cache = made._cache
+    assert cache is not None
+    made.stop()
+    del made
+    gc.collect()
+    wait_until(lambda: cache.closed)
 
 
 def test_secrets_have_their_values_as_the_original_gives_them(sim: Simulator, api: Any) -> None:
