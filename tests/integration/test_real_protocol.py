@@ -56,7 +56,7 @@ def test_secrets_are_streamed_without_their_values(
 ) -> None:
     _, there = listed(full_apiserver, "/api/v1/secrets")
     with vai.open(streamed) as cache:
-        here = {key: exact(item.partial) for key, item in cache.snapshot("secrets").items()}
+        here = {key: exact(item.partial()) for key, item in cache.snapshot("secrets").items()}
     assert here == {key: redacted(item) for key, item in there.items()}
 
 
