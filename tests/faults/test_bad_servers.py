@@ -79,7 +79,7 @@ BAD: Final[dict[str, tuple[str, bytes | Json, str, str]]] = {
 def settings(relay: Relay, folder: Path, **more: Any) -> Settings:
     """Tries again soon, so that a test of many answers need not wait."""
     config = relay.kubeconfig(folder / "kubeconfig")
-    soon = {"backoff_base_s": 0.1, "backoff_cap_s": 0.2, "stream_silence_s": 1.0}
+    soon: dict[str, Any] = {"backoff_base_s": 0.1, "backoff_cap_s": 0.2, "stream_silence_s": 1.0}
     return Settings(kubeconfig=str(config), live_within_s=9.0, **soon, **more)
 
 

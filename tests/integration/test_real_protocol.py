@@ -36,7 +36,8 @@ def streamed(full_apiserver: ApiServer, tmp_path_factory: pytest.TempPathFactory
     with vai.connect(file, SCOPES, settings=chosen) as cache:
         cache.wait_synced(timeout=120)
     asked = full_apiserver.audit(VAI, since=before)
-    assert lists(asked) == dict.fromkeys([name.partition(".")[0] for name in SCOPES], 1)
+    # A server that has just started may refuse the first one of a custom resource (429).
+    assert set(lists(asked)) == {name.partition(".")[0] for name in SCOPES}
     assert [entry["requestURI"] for entry in asked if "limit=500" in entry["requestURI"]] == []
     return file
 
@@ -55,7 +56,8 @@ def test_secrets_are_streamed_without_their_values(
 ) -> None:
     _, there = listed(full_apiserver, "/api/v1/secrets")
     with vai.open(streamed) as cache:
-        assert kept(cache, "secrets") == {key: redacted(item) for key, item in there.items()}
+        here = {key: exact(item.partial()) for key, item in cache.snapshot("secrets").items()}
+    assert here == {key: redacted(item) for key, item in there.items()}
 
 
 def test_a_stream_brings_the_same_columns_and_cells_as_pages(

@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import msgspec
 import urllib3
@@ -473,6 +473,11 @@ def _configuration(access: Access) -> Any:
         # Before 37 the package did not read it. As kubectl's, it is used whatever NO_PROXY says.
         configuration.proxy = access.cluster["proxy-url"]
         configuration.no_proxy = None
+    proxy = urlsplit(configuration.proxy or "")
+    if proxy.username and not configuration.proxy_headers:
+        # Go's clients send what stands in the address, urllib3 does not.
+        who = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        configuration.proxy_headers = urllib3.make_headers(proxy_basic_auth=who)
     configuration.ssl_ca_cert = None
     return configuration
 

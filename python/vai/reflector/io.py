@@ -302,8 +302,8 @@ class Io:
     # --- streaming lists
 
     def streams(self) -> bool:
-        """Whether the next list is to be asked for as a stream."""
-        if self.settings.streaming_lists == "never" or self.cut_streams >= _MOST_CUTS:
+        """Whether the next list is to be asked for as a stream: `config` says why not by itself."""
+        if self.settings.streaming_lists != "always" or self.cut_streams >= _MOST_CUTS:
             return False
         return not self.link.takes_pages(self.source.group)
 

@@ -251,9 +251,9 @@ impl Worker {
             Step::Item { item, gone } => {
                 let bytes = item.body.len();
                 if gone {
-                    self.gone(*item)?
+                    self.gone(*item)?;
                 } else {
-                    self.item(*item)?
+                    self.item(*item)?;
                 }
                 desk.update(|progress| progress.queued_bytes -= bytes);
                 Ok(())
