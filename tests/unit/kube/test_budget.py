@@ -163,8 +163,12 @@ def test_bytes_of_watches_are_charged_to_lists() -> None:
     budget.pace(never)
     budget.received(250_000)
     ended = threading.Event()
-    thread = threading.Thread(target=lambda: (budget.pace(never), ended.set()), daemon=True)
-    thread.start()
+
+    def read() -> None:
+        budget.pace(never)
+        ended.set()
+
+    threading.Thread(target=read, daemon=True).start()
     clock.now += 1.0
     assert not ended.wait(0.5)
     clock.now += 0.6
