@@ -38,6 +38,7 @@ __all__ = [
     "compare_resource_versions",
     "field_name",
     "nearest",
+    "parse_drop",
     "parse_field_selector",
     "parse_label_selector",
     "sqlite_version",

@@ -23,7 +23,7 @@ from vai.types import UNKNOWN_SCOPES, ScopeStatus, State, Traffic
 pytestmark = pytest.mark.slow
 
 GROUP: Final = "nowhere.example.com"
-API_SERVICE: Final = {
+API_SERVICE: Final[dict[str, Any]] = {
     "apiVersion": "apiregistration.k8s.io/v1",
     "kind": "APIService",
     "metadata": {"name": f"v1.{GROUP}"},

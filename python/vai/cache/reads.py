@@ -119,8 +119,8 @@ class Reads:
             everything = scope.resource == EVERYTHING
             targets = self.targets(scope)
             if not targets:
-                why = pending.get(str(scope)) or self._unknown(scope)
-                found |= {str(scope): why} if why else {}
+                unknown = pending.get(str(scope)) or self._unknown(scope)
+                found |= {str(scope): unknown} if unknown else {}
             for target in targets:
                 why = _unsettled(target, statuses, everything=everything)
                 if why is not None:

@@ -33,7 +33,7 @@ class Places:
             self._made += 1
             return Turn(self, (rank, self._made))
 
-    def take(self, who: tuple[int, int], timeout_s: float) -> bool:
+    def take(self, who: tuple[int, int], timeout_s: float | None) -> bool:
         """Wait for a place. Returns whether it is taken."""
         with self._changed:
             self._waiting[who] = float("inf")
@@ -63,9 +63,9 @@ class Turn:
         self._places = places
         self._who = who
 
-    def acquire(self, *, timeout: float) -> bool:
+    def acquire(self, *, blocking: bool = True, timeout: float | None = None) -> bool:
         """Wait so long for a place. Returns whether it is taken."""
-        return self._places.take(self._who, timeout)
+        return self._places.take(self._who, timeout if blocking else 0.0)
 
     def release(self) -> None:
         """Give it back."""

@@ -144,7 +144,7 @@ class _Response(http.client.HTTPResponse):
 
     def __init__(self, sock: Any, *args: Any, **named: Any) -> None:
         exchange: Exchange | None = getattr(_current, "exchange", None)
-        counted = sock if exchange is None else _CountedSocket(sock, exchange)
+        counted: Any = sock if exchange is None else _CountedSocket(sock, exchange)
         super().__init__(counted, *args, **named)
 
 

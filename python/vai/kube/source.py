@@ -73,8 +73,8 @@ class Source:
         self._scope = scope
         self._rule = Rule.of(resource, namespace)
         self._group = resource.group
-        scope = f"/namespaces/{namespace}" if namespace is not None else ""
-        self._path = f"{resource.path}{scope}/{resource.plural}"
+        within = f"/namespaces/{namespace}" if namespace is not None else ""
+        self._path = f"{resource.path}{within}/{resource.plural}"
         self._selectors = {
             name: value
             for name, value in (

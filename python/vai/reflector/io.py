@@ -33,7 +33,7 @@ _MOST_CUTS: Final = 2
 class Place(Protocol):
     """One of the few places for those who list; a semaphore is the simplest."""
 
-    def acquire(self, *, timeout: float) -> bool:
+    def acquire(self, *, blocking: bool = True, timeout: float | None = None) -> bool:
         """Wait so long for it. Returns whether it is taken."""
 
     def release(self) -> None:

@@ -376,7 +376,7 @@ class Store:
 
     def traffic(self) -> Traffic | None:
         """What the writer asked the server for; None where nobody knows any more."""
-        return _TRAFFIC.decode(self._core.traffic())
+        return cast("Traffic | None", _TRAFFIC.decode(self._core.traffic()))
 
     def proven(self, scope: int, at_boottime_s: float) -> None:
         """Complete as of that moment; counts when all that was pushed before is durable."""

@@ -261,7 +261,6 @@ impl Store {
         py.detach(|| self.0.heard(scope)).py()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "named in Python")]
     fn count(
         &self,
         scope: i64,

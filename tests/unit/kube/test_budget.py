@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -35,18 +36,26 @@ def never() -> bool:
     return False
 
 
+def waits(budget: Watched, count: int) -> bool:
+    return budget.waiting() == count
+
+
+def went(budget: Watched, count: int) -> bool:
+    return len(budget.order) >= count
+
+
 def queue_up(budget: Watched, names: list[str]) -> list[threading.Thread]:
     """Threads that wait for the budget, one after the other; names with `l` are lists."""
     threads = []
     for number, name in enumerate(names):
         urgent = not name.startswith("l")
         thread = threading.Thread(
-            target=lambda urgent=urgent: budget.enter(urgent=urgent, ended=never),
+            target=partial(budget.enter, urgent=urgent, ended=never),
             name=name,
             daemon=True,
         )
         thread.start()
-        wait_until(lambda number=number: budget.waiting() == number + 1)
+        wait_until(partial(waits, budget, number + 1))
         threads.append(thread)
     return threads
 
@@ -102,7 +111,7 @@ def test_scopes_come_in_the_order_in_which_they_ask_whoever_asks_again_goes_to_t
         # As after a while: whoever wanted to ask again stands in the queue.
         wait_until(lambda: budget.waiting() == 4 or len(budget.order) >= 40)
         clock.now += 0.11
-        wait_until(lambda done=done: len(budget.order) > done)
+        wait_until(partial(went, budget, done + 1))
     for thread in threads:
         thread.join(10)
     # The very first one met no queue.
@@ -163,8 +172,12 @@ def test_bytes_of_watches_are_charged_to_lists() -> None:
     budget.pace(never)
     budget.received(250_000)
     ended = threading.Event()
-    thread = threading.Thread(target=lambda: (budget.pace(never), ended.set()), daemon=True)
-    thread.start()
+
+    def read() -> None:
+        budget.pace(never)
+        ended.set()
+
+    threading.Thread(target=read, daemon=True).start()
     clock.now += 1.0
     assert not ended.wait(0.5)
     clock.now += 0.6

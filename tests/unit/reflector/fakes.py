@@ -316,7 +316,8 @@ class FakeStore:
 
     def begin_list(self, scope: int, *, polled: bool = False) -> FakeListing:
         assert scope == SCOPE
-        self.log.append(("polled", polled)) if polled else None
+        if polled:
+            self.log.append(("polled", polled))
         self.listings.append(FakeListing(self))
         return self.listings[-1]
 

@@ -163,7 +163,9 @@ impl Builder {
 /// A resourceVersion for an object that has none: other bytes are another version.
 fn content_version(body: &[u8]) -> String {
     let digest = Sha256::digest(body);
-    digest[..8].iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    format!("sha256:{:016x}", u64::from_be_bytes(first))
 }
 
 /// Whether the bytes are UTF-8, which JSON is by definition (RFC 8259, 8.1).
