@@ -102,11 +102,15 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found[::-1]
 
 
+#: Made while this is imported, see `vai.kube.source`.
+_REFUSAL: Final = msgspec.json.Decoder(Refusal)
+
+
 def refusal(code: int, body: bytes, retry_after: str | None) -> RefusedError:
     """A refused request: the Status that the server sent, or what a proxy said instead."""
     after_s = float(retry_after) if retry_after and retry_after.strip().isdecimal() else None
     try:
-        said = msgspec.json.decode(body, type=Refusal)
+        said = _REFUSAL.decode(body)
         if said.code or said.message:
             return RefusedError(msgspec.structs.replace(said, code=said.code or code), after_s)
     except msgspec.MsgspecError:

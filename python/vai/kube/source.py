@@ -150,7 +150,7 @@ class Source:
             rule=self._rule,
         ) as response:
             body = b"".join(response.chunks())
-        return msgspec.json.decode(body, type=_Object).metadata.resource_version
+        return _OBJECT.decode(body).metadata.resource_version
 
     def _accept(self, metadata_only: str) -> str:
         if self._redacted:
@@ -178,6 +178,13 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
+#: Made while modules are imported, by one thread: msgspec 0.22 crashes when two threads are the
+#: first to decode a type at once, as all reflectors are at a start.
+_OBJECT: Final = msgspec.json.Decoder(_Object)
+_EVENT: Final = msgspec.json.Decoder(_Event)
+_REFUSAL: Final = msgspec.json.Decoder(Refusal)
+
+
 def _initial_events_end(response: HttpResponse) -> str | None:
     """The resourceVersion of the bookmark that ends the initial events; None if none came."""
     buffered = b""
@@ -187,11 +194,11 @@ def _initial_events_end(response: HttpResponse) -> str | None:
         for line in lines:
             if not line.strip():
                 continue
-            event = msgspec.json.decode(line, type=_Event)
+            event = _EVENT.decode(line)
             if event.type == "ERROR":
-                raise RefusedError(msgspec.json.decode(event.object, type=Refusal))
+                raise RefusedError(_REFUSAL.decode(event.object))
             if event.type == "BOOKMARK":
-                found = msgspec.json.decode(event.object, type=_Object).metadata
+                found = _OBJECT.decode(event.object).metadata
                 if _END in found.annotations:
                     return found.resource_version
         if len(buffered) > _PROBE_BYTES:

@@ -58,6 +58,12 @@ class _Few(msgspec.Struct):
     rows: list[msgspec.Raw] | None = None
 
 
+#: Made while modules are imported, by one thread: msgspec 0.22 crashes when two threads are the
+#: first to decode a type at once, as all reflectors are at a start.
+_FEW: Final = msgspec.json.Decoder(_Few)
+_REFUSAL: Final = msgspec.json.Decoder(Refusal)
+
+
 def step(phase: Phase, io: Io) -> Phase:
     """One step of the loop.
 
@@ -229,7 +235,7 @@ def _is_empty(io: Io) -> bool:
     """Ask once more, for one object: none, as of a quorum, settles an empty list."""
     with io.source.list_page(1) as response:
         body = drain(response.chunks(), _ONE_OBJECT_BYTES)
-        few = msgspec.json.decode(gzip.decompress(body) if response.gzip else body, type=_Few)
+        few = _FEW.decode(gzip.decompress(body) if response.gzip else body)
     return not few.items and not few.rows
 
 
@@ -332,7 +338,7 @@ def _error_event(phase: Stream, status: bytes, io: Io) -> Phase:
     does not cache a resource says 500 for a deleted object whose last state is compacted. So a
     second error at the same position leads to a list; client-go's reflector lists at the first.
     """
-    error = RefusedError(msgspec.json.decode(status, type=Refusal))
+    error = RefusedError(_REFUSAL.decode(status))
     stuck, io.stuck_at = io.stuck_at == phase.position, phase.position
     if stuck and error.refusal.code != _TOO_MANY:
         release(phase)
