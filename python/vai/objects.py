@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias, TypeVar, cast
 
@@ -338,10 +339,15 @@ def _redacted_object(raw: bytes) -> Object:
     return Object.of(_Redacted(raw))
 
 
+_making: Final = threading.Lock()
+
+
 @functools.lru_cache(maxsize=128)
 def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     """A decoder per type: making one costs more than decoding a small object."""
-    return msgspec.json.Decoder(shape)
+    # msgspec 0.22 crashes when two threads are the first to look at a type at once.
+    with _making:
+        return msgspec.json.Decoder(shape)
 
 
 def _decode(raw: bytes, shape: type[T]) -> T:

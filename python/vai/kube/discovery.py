@@ -275,6 +275,12 @@ class _Crd(msgspec.Struct):
     spec: _CrdSpec
 
 
+#: Their types are known before any thread decodes one, see `vai.reflector.protocol`.
+_KNOWN: Final = [
+    msgspec.json.Decoder(kind) for kind in (_Meta, _GroupList, _OldRoot, _OldList, _Crd)
+]
+
+
 def _walk(
     transport: Transport, root: str, body: bytes, failures: dict[str, str]
 ) -> Iterator[_Group]:

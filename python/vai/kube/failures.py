@@ -13,6 +13,7 @@ import msgspec
 
 from vai.errors import ForbiddenError, OfflineError
 from vai.reflector import Refusal, RefusedError
+from vai.reflector.protocol import REFUSAL
 from vai.types import Resource
 
 #: Of a proxy's or a load balancer's HTML page.
@@ -113,7 +114,7 @@ def refusal(code: int, body: bytes, retry_after: str | None) -> RefusedError:
     """A refused request: the Status that the server sent, or what a proxy said instead."""
     after_s = _seconds(retry_after)
     try:
-        said = msgspec.json.decode(body, type=Refusal)
+        said = REFUSAL.decode(body)
         if said.code or said.message:
             return RefusedError(msgspec.structs.replace(said, code=said.code or code), after_s)
     except msgspec.MsgspecError:

@@ -10,7 +10,7 @@ from vai.kube.failures import Rule, no_json
 from vai.kube.meter import CLUSTER, Verb
 from vai.kube.transport import JSON, HttpResponse, Transport
 from vai.reflector import Refusal, RefusedError
-from vai.reflector.protocol import drain
+from vai.reflector.protocol import REFUSAL, drain
 from vai.types import Redaction, Resource
 
 _T = TypeVar("_T")
@@ -203,7 +203,7 @@ class Source:
             verb="probe",
         ) as response:
             body = drain(response.chunks(), _PROBE_BYTES)
-        newest = _decoded(body, _Object).metadata.resource_version
+        newest = _decoded(body, _OBJECT).metadata.resource_version
         if not newest:
             raise RefusedError(Refusal(message="a list of one object has no resourceVersion"))
         return newest
@@ -261,11 +261,16 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
-def _decoded(body: bytes | msgspec.Raw, kind: type[_T]) -> _T:
+def _decoded(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[_T]) -> _T:
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise no_json("", bytes(body)[:_PAGE_BYTES], str(error)) from None
+
+
+#: Made while this is imported, see `vai.reflector.protocol`.
+_OBJECT: Final = msgspec.json.Decoder(_Object)
+_EVENT: Final = msgspec.json.Decoder(_Event)
 
 
 def _initial_events_end(response: HttpResponse) -> str | None:
@@ -277,11 +282,11 @@ def _initial_events_end(response: HttpResponse) -> str | None:
         for line in lines:
             if not line.strip():
                 continue
-            event = _decoded(line, _Event)
+            event = _decoded(line, _EVENT)
             if event.type == "ERROR":
-                raise RefusedError(_decoded(event.object, Refusal))
+                raise RefusedError(_decoded(event.object, REFUSAL))
             if event.type == "BOOKMARK":
-                found = _decoded(event.object, _Object).metadata
+                found = _decoded(event.object, _OBJECT).metadata
                 if _END in found.annotations:
                     return found.resource_version
         if len(buffered) > _PROBE_BYTES:

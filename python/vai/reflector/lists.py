@@ -41,6 +41,10 @@ class _Few(msgspec.Struct):
     rows: list[msgspec.Raw] | None = None
 
 
+#: Made while this is imported, see `vai.reflector.protocol`.
+_FEW: Final = msgspec.json.Decoder(_Few)
+
+
 def relist(phase: Relist, io: Io) -> Phase:
     """Begin a list, when there is room for one more."""
     io.begin_listing()
@@ -274,7 +278,7 @@ def _is_empty(io: Io) -> bool:
     with io.source.list_page(1) as response:
         body = drain(response.chunks(), _ONE_OBJECT_BYTES)
     try:
-        few = msgspec.json.decode(gzip.decompress(body) if response.gzip else body, type=_Few)
+        few = _FEW.decode(gzip.decompress(body) if response.gzip else body)
     except (msgspec.MsgspecError, EOFError, OSError):
         # Neither is that an answer: then the list is not confirmed.
         return False

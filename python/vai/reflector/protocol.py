@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 
@@ -108,6 +108,11 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         words = [str(self.code)] if self.code else []
         words += [self.reason] if self.reason else []
         return " ".join(words) + (f": {self.message}" if self.message else "")
+
+
+#: Made while modules are imported, by one thread: msgspec 0.22 crashes when two threads are the
+#: first to decode a type at once, as all reflectors are at a start.
+REFUSAL: Final = msgspec.json.Decoder(Refusal)
 
 
 class RefusedError(Exception):

@@ -10,7 +10,7 @@ import msgspec
 from vai.errors import OfflineError, VaiError
 from vai.reflector.failures import SHORT_S, failed, list_again, release
 from vai.reflector.io import Io
-from vai.reflector.protocol import Refusal, RefusedError
+from vai.reflector.protocol import REFUSAL, Refusal, RefusedError
 from vai.reflector.states import Open, Phase, Probe, Proof, Relist, Stream, Wait
 from vai.types import State
 
@@ -162,7 +162,7 @@ def _error_event(phase: Stream, status: bytes, io: Io) -> Phase:
 def refusal(status: bytes) -> Refusal:
     """What an ERROR event says."""
     try:
-        return msgspec.json.decode(status, type=Refusal)
+        return REFUSAL.decode(status)
     except msgspec.MsgspecError:
         # An ERROR event with something else in it than a Status.
         text = status[:200].decode("utf-8", "replace")
