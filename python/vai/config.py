@@ -58,7 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         forbidden_cap_s: longest wait between tries while rights are missing.
         first_lists: how many scopes list at the same time.
         compress: ask for gzip; None decides by the address.
-        self_check_s: how often each scope is compared with the server; 0 for never.
+        self_check_s: how often each scope is compared with the server; 0 for never, None for the
+            default of ten minutes.
     """
 
     file: str | None = None
@@ -92,9 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # requests in flight of a default kube-apiserver (--max-requests-inflight).
     first_lists: int = 4
     compress: bool | None = None
-    # Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one
-    # request, as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
-    self_check_s: float = 600.0
+    self_check_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.live_within_s < _LEAST_LIVE_S:
@@ -104,8 +103,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
-        if self.self_check_s < 0:
+        if self.check_every_s < 0:
             raise InvalidRequestError("self_check must not be negative; 0 is for never")
+
+    @property
+    def check_every_s(self) -> float:
+        """How often each scope is compared with the server; 0 for never."""
+        return _CHECK_EVERY_S if self.self_check_s is None else self.self_check_s
 
     @property
     def long_watch_s(self) -> int:
@@ -128,6 +132,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.connect_timeout_s, self.answer_timeout_s, self.live_within_s / 6)
 
 
+#: Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one request,
+#: as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
+_CHECK_EVERY_S: Final = 600.0
 #: A quick watch (3 s), a long one (3 s) and the next bookmark (1.8 s) have to fit.
 _LEAST_LIVE_S: Final = 8.0
 
