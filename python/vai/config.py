@@ -132,8 +132,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.connect_timeout_s, self.answer_timeout_s, self.live_within_s / 6)
 
 
-#: Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one request,
-#: as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
+#: Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one
+#: request, as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
 _CHECK_EVERY_S: Final = 600.0
 #: A quick watch (3 s), a long one (3 s) and the next bookmark (1.8 s) have to fit.
 _LEAST_LIVE_S: Final = 8.0

@@ -152,12 +152,12 @@ def test_status_tells_of_drift_and_of_what_was_not_checked(build: Builder, run: 
     build.store.put_document(f"selfcheck/{pods}", msgspec.json.encode(finding))
     build.store.checked(pods, "403 Forbidden: no")
     told = run("status").stdout
-    assert re.search(
-        r"^Drift:    pods: 1m(\ds)? ago 1 missing, 12 older: missing shop/b, older shop/a and 11 more "
-        r"\(being listed again, 3 times so far\)$",
-        told,
-        re.MULTILINE,
-    ), told
+    (drift,) = re.findall(r"^Drift: .*", told, re.MULTILINE)
+    assert drift.startswith("Drift:    pods: 1m")
+    assert drift.endswith(
+        " ago 1 missing, 12 older: missing shop/b, older shop/a and 11 more"
+        " (being listed again, 3 times so far)"
+    )
     assert "Check:    pods could not be compared with the server: 403 Forbidden: no\n" in told
     status = json.loads(run("status", "-o", "json").stdout)
     assert status["drift"][0]["found"]["missing"] == 1
