@@ -42,8 +42,10 @@ def parse_duration(text: str) -> float:
 #: Instead of a number: the profile decides.
 _OF_PROFILE: Final = 0.0
 _LIVE_WITHIN_S: Final = {"standard": 30.0, "edge": 300.0}
-_CHECK_OF_PROFILE: Final = float("-inf")
-_SELF_CHECK_S: Final = {"standard": 600.0, "edge": 0.0}
+#: Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one
+#: request, as against some 110 that prove it meanwhile; docs/operations.md has its bytes. On a
+#: metered link they count: there it has to be asked for.
+_CHECK_EVERY_S: Final = {"standard": 600.0, "edge": 0.0}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         stagger_s: between the starts of two scopes.
         profile: `edge` for a metered link: plain objects without the server's printer cells, gzip
             always, proofs ten times as seldom.
-        self_check_s: how often each scope is compared with the server; 0 for never, which is the
-            default of `edge`.
+        self_check_s: how often each scope is compared with the server; 0 for never, None for the
+            default: ten minutes, and never in `edge`.
         handlers_bytes: changes that wait in memory for slow handlers, all of a cache together.
     """
 
@@ -136,10 +138,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # 60 scopes start within 0.6 s; two cores of a server take some hundred TLS handshakes a second.
     stagger_s: float = 0.01
     profile: Literal["standard", "edge"] = "standard"
-    # Our choice: what a lost event costs is a wrong row for so long. A check of a scope is one
-    # request, as against some 110 that prove it meanwhile; docs/operations.md has its bytes.
-    # On a metered link its bytes count: there it has to be asked for.
-    self_check_s: float = _CHECK_OF_PROFILE
+    self_check_s: float | None = None
     # Our choice: some 1,600 updates of pods of 5 KB. Who is slower reads them from the file.
     handlers_bytes: int = 16 << 20
 
@@ -150,8 +149,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.live_within_s == _OF_PROFILE:
             msgspec.structs.force_setattr(self, "live_within_s", _LIVE_WITHIN_S[self.profile])
-        if self.self_check_s == _CHECK_OF_PROFILE:
-            msgspec.structs.force_setattr(self, "self_check_s", _SELF_CHECK_S[self.profile])
         if self.live_within_s < _LEAST_LIVE_S:
             raise InvalidRequestError(
                 f"live_within must be at least {_LEAST_LIVE_S:g}s: a proof takes a watch of "
@@ -163,7 +160,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidRequestError(f"streaming_lists: {error}") from None
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
-        if self.self_check_s < 0:
+        if self.check_every_s < 0:
             raise InvalidRequestError("self_check must not be negative; 0 is for never")
         if self.qps < 0 or self.burst < 1:
             raise InvalidRequestError("qps must be at least 0 (no limit), burst at least 1")
@@ -185,6 +182,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         would cost the server more than 50 objects a second, as for proofs by list.
         """
         return max(self.poll_every_s or self.live_within_s * 0.8, objects * 0.02)
+
+    @property
+    def check_every_s(self) -> float:
+        """How often each scope is compared with the server; 0 for never."""
+        return _CHECK_EVERY_S if self.self_check_s is None else self.self_check_s
 
     @property
     def long_watch_s(self) -> int:

@@ -59,9 +59,9 @@ def doctor(
     The file: its rights, filesystem, log and writer; then all of it is read: SQLite's own check,
     rows against rows, and what queries use against the bodies. The server, if a kubeconfig names
     one: whether it answers, its clock, until when the credentials hold, and whether the file is
-    equal to it. For that every scope is listed as metadata only, in pages: some 150 bytes an object
-    compressed, 3 KB plain. A file that no process syncs can be compared for the minutes that the
-    server remembers.
+    equal to it. For that every scope is listed as metadata only, in pages: some 150 bytes an
+    object compressed, 3 KB plain. A file that no process syncs can be compared for the minutes
+    that the server remembers.
 
     Nothing is changed, and a process that syncs the file goes on meanwhile.
 

@@ -180,7 +180,7 @@ def _yaml(documents: Sequence[Document]) -> Iterator[str]:
         yield "---\n"
         if one.note:
             yield f"# {'optional: ' if one.optional else ''}{one.note}"
-            yield f"; {one.optional}\n" if one.optional else "\n"
+            yield f"\n# ({one.optional})\n" if one.optional else "\n"
         elif one.optional:
             yield "# optional, with the one above\n"
         yield yaml_text(one.body).decode()

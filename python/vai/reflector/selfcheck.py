@@ -300,7 +300,7 @@ class SelfCheck:
 
     Args:
         store: the file, as its writer.
-        settings: `self_check_s` is how often each scope is checked; 0 never.
+        settings: `check_every_s` is how often each scope is checked; 0 never.
         draw: a number in [0, 1).
     """
 
@@ -310,7 +310,7 @@ class SelfCheck:
         self._store = store
         self._settings = settings
         self._draw = draw
-        self._interval_s = settings.self_check_s
+        self._interval_s = settings.check_every_s
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._targets: dict[int, _Target] = {}

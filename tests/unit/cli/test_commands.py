@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.timing import wait_until
 from tests.unit.cli.support import NAME, NODES, PODS, Builder, Run, meta
 from vai.cli import reading
 from vai.cli.command import as_written
+from vai.reflector.selfcheck import Finding
 from vai.store import Store
 from vai.types import UNKNOWN_SCOPES, Redaction, RequestCount, Scope, State
 
@@ -136,10 +140,39 @@ def test_a_file_that_knows_nothing_yet_was_never_synced(tmp_path: Path, run: Run
 # --- status
 
 
+def test_status_tells_of_drift_and_of_what_was_not_checked(build: Builder, run: Run) -> None:
+    pods = build.pods({"metadata": meta("a", "shop")})
+    assert "Drift" not in run("status").stdout
+    assert "Check" not in run("status").stdout
+    keys = ("missing shop/b", "older shop/a")
+    finding = Finding(at_s=time.time() - 60, missing=1, older=12, keys=keys, times=3)
+    build.store.put_document(f"selfcheck/{pods}", msgspec.json.encode(finding))
+    build.store.checked(pods, "403 Forbidden: no")
+    told = run("status").stdout
+    (drift,) = re.findall(r"^Drift: .*", told, re.MULTILINE)
+    assert drift.startswith("Drift:    pods: 1m")
+    assert drift.endswith(
+        " ago 1 missing, 12 older: missing shop/b, older shop/a and 11 more"
+        " (being listed again, 3 times so far)"
+    )
+    assert "Check:    pods could not be compared with the server: 403 Forbidden: no\n" in told
+    status = json.loads(run("status", "-o", "json").stdout)
+    assert status["drift"][0]["found"]["missing"] == 1
+    assert status["scopes"][0]["check_note"] == "403 Forbidden: no"
+
+
 def test_status_is_json_for_machines(build: Builder, run: Run) -> None:
     build.pods({"metadata": meta("a", "shop")}, namespace="shop")
     status = json.loads(run("status", "-o", "json").stdout)
-    assert set(status) == {"cluster", "scopes", "fields", "consumers", "requests", "problems"}
+    assert set(status) == {
+        "cluster",
+        "scopes",
+        "fields",
+        "consumers",
+        "requests",
+        "problems",
+        "drift",
+    }
     assert status["cluster"]["server"] == "https://127.0.0.1:6443"
     (scope,) = status["scopes"]
     first = ["resource", "namespace", "state", "age_s", "objects", "resource_version"]

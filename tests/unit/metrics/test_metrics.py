@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 import vai
+from tests.timing import wait_until
 from tests.unit.cli.support import NODES, PODS, Builder, meta
 from vai.cache.measures import Measures, measure
 from vai.errors import InvalidRequestError
@@ -23,6 +24,7 @@ from vai.metrics import FAMILIES, collector, collector_of, serve
 from vai.metrics.http import parse
 from vai.reflector.counts import Counts
 from vai.reflector.selfcheck import Tally
+from vai.testing import Simulator
 
 DOCS = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -216,6 +218,36 @@ def test_a_scrape_gets_the_metrics_of_vai_alone(file: tuple[Builder, int]) -> No
     assert "python_info" not in text
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+
+
+def test_a_sync_serves_them_while_it_runs(tmp_path: Path) -> None:
+    from tests.apiserver.processes import free_ports
+
+    (port,) = free_ports(1)
+    with Simulator(seed=2) as sim:
+        sim.populate(pods=5)
+        config = sim.kubeconfig(tmp_path / "kc")
+        command = [
+            *(sys.executable, "-m", "vai", "sync", f"--file={tmp_path / 'c.db'}"),
+            *("--resources=pods", f"--kubeconfig={config}", f"--metrics=127.0.0.1:{port}"),
+        ]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+
+            def scraped() -> str:
+                try:
+                    at = f"http://127.0.0.1:{port}/metrics"
+                    with urllib.request.urlopen(at, timeout=5) as answer:
+                        return str(answer.read().decode())
+                except OSError:
+                    return ""
+
+            wait_until(lambda: 'vai_scope_state{scope="pods",state="live"} 1.0' in scraped())
+            assert 'reflector_items_per_list_sum{name="pods"} 5.0' in scraped()
+        finally:
+            running.terminate()
+            _, said = running.communicate(timeout=20)
+    assert running.returncode == 0, said
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

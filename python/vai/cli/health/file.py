@@ -146,10 +146,13 @@ def _scopes(store: Store) -> Line:
         return warning("scopes", "nothing was ever synced into it", "start `vai sync`")
     states = Counter(one.state for one in scopes)
     text = ", ".join(f"{count} {state}" for state, count in states.items())
-    amiss = [f"{one}: {one.freshness}" for one in scopes if one.state is not State.LIVE]
-    objects = sum(one.objects for one in scopes)
-    if not amiss:
-        return ok("scopes", f"{text}: {objects:,} objects")
+    alike: dict[str, list[str]] = {}
+    for one in scopes:
+        if one.state is not State.LIVE:
+            alike.setdefault(one.reason or one.state.value, []).append(str(one))
+    if not alike:
+        return ok("scopes", f"{text}: {sum(one.objects for one in scopes):,} objects")
+    amiss = [f"{why} ({_some(names, ', ')})" for why, names in alike.items()]
     return warning("scopes", f"{text}: {_some(amiss)}", "`vai status` has all of them, with why")
 
 
@@ -177,9 +180,9 @@ def _consumers(store: Store) -> Iterator[Line]:
         yield ok("consumers", f"{len(consumers)} can go on where they stopped: {names}")
 
 
-def _some(texts: list[str]) -> str:
+def _some(texts: list[str], joint: str = "; ") -> str:
     more = len(texts) - _MOST_TOLD
-    return "; ".join(texts[:_MOST_TOLD]) + (f"; and {more:,} more" if more > 0 else "")
+    return joint.join(texts[:_MOST_TOLD]) + (f"{joint}and {more:,} more" if more > 0 else "")
 
 
 __all__ = ["Slowly", "contents", "opened", "unopened"]

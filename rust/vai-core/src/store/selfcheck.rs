@@ -174,7 +174,7 @@ impl Comparison {
     pub fn finish(&self) -> Result<Compared> {
         let progress = self.progress.lock();
         let moment = progress.resource_version.as_deref().ok_or_else(no_page)?;
-        self.inner.read_within(None, |db| {
+        self.inner.read(|db| {
             published(db, self.scope)?;
             let mut compared = Compared {
                 resource_version: moment.to_owned(),

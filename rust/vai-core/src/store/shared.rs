@@ -185,10 +185,11 @@ impl Shared {
         let now = live::boottime_s();
         let mut board = self.board.lock();
         let entry = board.live.scopes.entry(scope).or_insert_with(|| ScopeLive::new(now));
-        let before = (entry.state, entry.reason.clone(), entry.proof);
+        let before = (entry.state, entry.reason.clone(), entry.proof, entry.check_note.clone());
         entry.touched = now;
         change(entry, now);
-        let changed = (before.0, &before.1) != (entry.state, &entry.reason);
+        let changed =
+            (before.0, &before.1, &before.3) != (entry.state, &entry.reason, &entry.check_note);
         // On a quiet scope a proof follows `heard` within milliseconds and is the last word for
         // many seconds: held back by the interval, it would reach readers a whole proof late.
         let proved = entry
