@@ -186,7 +186,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def check_every_s(self) -> float:
         """How often each scope is compared with the server; 0 for never."""
-        return _CHECK_EVERY_S if self.self_check_s is None else self.self_check_s
+        return _CHECK_EVERY_S[self.profile] if self.self_check_s is None else self.self_check_s
 
     @property
     def long_watch_s(self) -> int:

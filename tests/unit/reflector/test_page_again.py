@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.unit.reflector.fakes import World, item, page
-from tests.unit.reflector.test_machine import go, refused
+from tests.unit.reflector.steps import go, refused
 from vai.errors import OfflineError
 from vai.reflector.states import Open, Relist, Wait
 
