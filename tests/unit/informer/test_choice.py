@@ -56,7 +56,7 @@ def test_lists_come_in_the_order_of_their_priorities(sync: Sync) -> None:
 def test_a_crd_joins_everything_when_it_appears_and_is_gone_when_it_disappears(
     sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vai.reflector.machine._GONE_AGAIN_S", 0.5)
+    monkeypatch.setattr("vai.reflector.failures._GONE_AGAIN_S", 0.5)
     sync.start(Scope("*", exclude=("*.k8s.io",)))
     sync.wait(sync.live)
     served = sync.sim.install_crd(kind="Widget")

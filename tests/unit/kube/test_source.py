@@ -71,7 +71,8 @@ def test_a_streaming_list_of_secrets_has_no_values(sim: Simulator, transport: Tr
 def test_silence_is_bounded_where_it_is_said_and_only_there(transport: Transport) -> None:
     with Source(transport, PODS).stream_list(60) as response:
         chunks = response.chunks()
-        assert b"initial-events-end" in b"".join([next(chunks)])
+        while b"initial-events-end" not in next(chunks):
+            pass
         response.limit(0.2)
         began = time.monotonic()
         with pytest.raises(OfflineError, match="no answer in time"):

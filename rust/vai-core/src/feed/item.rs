@@ -138,8 +138,12 @@ impl Builder {
     }
 
     /// Whether an object may say that it is of this kind. (Most items of a list say nothing.)
+    /// Of what is redacted nothing but its metadata counts, and nothing else may be told of it.
     fn is_expected(&self, kind: &str) -> bool {
-        kind == self.expected || kind == "PartialObjectMetadata" || self.expected.is_empty()
+        self.redact == Redaction::Metadata
+            || kind == self.expected
+            || kind == "PartialObjectMetadata"
+            || self.expected.is_empty()
     }
 
     /// The object's bytes as they are kept.

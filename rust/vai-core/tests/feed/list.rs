@@ -72,7 +72,7 @@ fn bodies_are_the_servers_bytes_with_kind_and_api_version_restored() {
     // What the item has is not repeated.
     let whole = typed("b", 2);
     assert_eq!(text(&items(&pods(), &page(&whole)).0[0].body), whole);
-    let kind_only = bare("c", 3).replacen('{', r#"{"kind":"Other","#, 1);
+    let kind_only = bare("c", 3).replacen('{', r#"{"kind":"Pod","#, 1);
     assert_eq!(
         text(&items(&pods(), &page(&kind_only)).0[0].body),
         kind_only.replacen('{', r#"{"apiVersion":"v1","#, 1)

@@ -140,7 +140,9 @@ fn tables_in_events_are_one_row_each() {
         "\"example.com/v1\"",
         1,
     );
-    assert_eq!(briefs(&frame("ADDED", &own)), ["+t"]);
+    let tables = FeedOptions { kind: "Table".into(), ..pods() };
+    let events = watch(&tables, frame("ADDED", &own).as_bytes());
+    assert!(matches!(&events[..], [Event::Added(item)] if item.name == "t"), "{events:?}");
 }
 
 #[test]
