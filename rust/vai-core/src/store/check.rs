@@ -7,9 +7,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::definitions::{self, Known, KnownFields};
+use super::posting::{self, Posting};
 use super::prepare::Derived;
 use super::state::State;
-use super::{Inner, Store, build};
+use super::{Inner, Store, build, rows};
 use crate::error::Result;
 use crate::value::{Type, Value};
 
@@ -18,19 +19,13 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 /// Questions whose answer must be no row at all; each row names what is wrong.
 const NEVER: &[(&str, &str)] = &[
-    (
-        "a seq beyond the last one",
-        "SELECT seq FROM version WHERE seq > (SELECT seq FROM meta)",
-    ),
+    ("a seq beyond the last one", "SELECT seq FROM version WHERE seq > (SELECT seq FROM meta)"),
     (
         "a row id that was never given out",
         "SELECT id FROM (SELECT id FROM object UNION ALL SELECT id FROM free)
          WHERE id < 1 OR id >= (SELECT next_id FROM meta)",
     ),
-    (
-        "a row id both used and free",
-        "SELECT o.id FROM object o JOIN free f ON f.id = o.id",
-    ),
+    ("a row id both used and free", "SELECT o.id FROM object o JOIN free f ON f.id = o.id"),
     (
         "a row id freed in the future",
         "SELECT id FROM free WHERE freed_seq > (SELECT seq FROM meta)",
@@ -82,9 +77,8 @@ const NEVER: &[(&str, &str)] = &[
     ("cells of no object", "SELECT object FROM cells WHERE object NOT IN (SELECT id FROM object)"),
     ("a staged row of no scope", "SELECT key FROM stage WHERE scope NOT IN (SELECT id FROM scope)"),
     (
-        "a term of another resource's field",
-        "SELECT t.object FROM (SELECT field, object FROM term UNION ALL SELECT field, object FROM ord
-                               UNION ALL SELECT field, object FROM invalid) t
+        "an invalid value of another resource's field",
+        "SELECT t.object FROM invalid t
          LEFT JOIN field f ON f.id = t.field LEFT JOIN object o ON o.id = t.object
          WHERE f.id IS NULL OR f.kind <> 2 AND (o.id IS NULL OR f.resource <> o.resource)",
     ),
@@ -100,9 +94,9 @@ const NEVER: &[(&str, &str)] = &[
     ),
     (
         "a field without a state, or a state without a field",
-        "SELECT id FROM field WHERE kind = 1 AND id NOT IN (SELECT field FROM field_state)
+        "SELECT id FROM field WHERE kind <> 0 AND id NOT IN (SELECT field FROM field_state)
          UNION ALL
-         SELECT field FROM field_state WHERE field NOT IN (SELECT id FROM field WHERE kind = 1)",
+         SELECT field FROM field_state WHERE field NOT IN (SELECT id FROM field WHERE kind <> 0)",
     ),
     (
         "two running segments of a scope",
@@ -196,54 +190,39 @@ fn never(db: &Connection) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// (field, value, object): one row of `term` or `ord`.
+/// (field, value, object)
 type Row<V> = (i64, V, i64);
 
-/// The rows that objects are found by, as they are; what bodies explain is taken away.
+/// What objects are found by, as it is stored; what bodies explain is taken away.
 struct Derivations {
     labels: HashMap<(i64, String), i64>,
-    terms: HashSet<Row<String>>,
-    ords: HashSet<Row<Value>>,
+    values: HashSet<Row<Value>>,
     /// (field, values found, object)
     invalid: HashSet<Row<u32>>,
-    owners: HashSet<(String, i64, String, String, bool)>,
+    /// (hash of the owner's uid, object)
+    owners: HashSet<(i64, i64)>,
 }
 
 impl Derivations {
     fn load(db: &Connection, fields: &KnownFields, wrong: &mut Vec<String>) -> Result<Self> {
-        let types: HashMap<i64, Type> = fields
-            .values()
-            .flat_map(|known| {
-                (0..).zip(known.set.defs()).map(|(index, def)| (known.id(index), def.ty))
-            })
-            .filter_map(|(id, ty)| Some((id?, ty)))
-            .collect();
+        let types = fields.values().flat_map(|known| {
+            (0..).zip(known.set.defs()).map(|(index, def)| (known.id(index), def.ty))
+        });
+        let mut types: HashMap<i64, Type> = types.filter_map(|(id, ty)| Some((id?, ty))).collect();
         let mut labels = HashMap::new();
         let mut statement = db.prepare("SELECT resource, name, id FROM field WHERE kind = 0")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            labels.insert((row.get(0)?, row.get(1)?), row.get(2)?);
+            let id = row.get(2)?;
+            types.insert(id, Type::Text);
+            labels.insert((row.get(0)?, row.get(1)?), id);
         }
-        let mut statement = db.prepare("SELECT field, value, object FROM term")?;
-        let terms = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut ords = HashSet::new();
-        let mut statement = db.prepare(
-            "SELECT field, value, object FROM ord
-             WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let field: i64 = row.get(0)?;
-            match types.get(&field).map(|ty| Value::from_sql(*ty, row.get_ref(1)?)) {
-                Some(Ok(value)) => {
-                    ords.insert((field, value, row.get(2)?));
-                }
-                Some(Err(error)) => wrong.push(format!("an order entry: {error}")),
-                None => wrong.push(format!("an order entry of no field: {field}")),
-            }
+        let mut dropped = HashSet::new();
+        let mut statement = db.prepare("SELECT id FROM field WHERE kind = 2")?;
+        for id in statement.query_map([], |row| row.get(0))? {
+            dropped.insert(id?);
         }
+        let values = values(db, &types, &dropped, wrong)?;
         let mut statement = db.prepare(
             "SELECT field, found, object FROM invalid
              WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
@@ -251,13 +230,11 @@ impl Derivations {
         let invalid = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        let mut statement = db.prepare("SELECT uid, object, kind, name, controller FROM owner")?;
+        let mut statement = db.prepare("SELECT uid_hash, object FROM owner")?;
         let owners = statement
-            .query_map([], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            })?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(Self { labels, terms, ords, invalid, owners })
+        Ok(Self { labels, values, invalid, owners })
     }
 
     /// Takes away the rows that this object must have; returns those that it lacks.
@@ -266,15 +243,15 @@ impl Derivations {
         let mut labels = HashSet::new();
         for (name, value) in &derived.labels {
             let field = self.labels.get(&(resource, name.clone())).copied();
-            let row = field.map(|field| (field, value.clone(), id));
-            if labels.insert(name) && !row.is_some_and(|row| self.terms.remove(&row)) {
+            let row = field.map(|field| (field, Value::text(value), id));
+            if labels.insert(name) && !row.is_some_and(|row| self.values.remove(&row)) {
                 lacking.push(format!("the term {name}={value}"));
             }
         }
         let mut fields = HashSet::new();
         for (index, value) in &derived.fields {
             let row = known.id(*index).map(|field| (field, value.clone(), id));
-            if fields.insert((index, value)) && !row.is_some_and(|row| self.ords.remove(&row)) {
+            if fields.insert((index, value)) && !row.is_some_and(|row| self.values.remove(&row)) {
                 let name = known.set.name(*index);
                 lacking.push(format!("the order entry {name:?}={value:?}"));
             }
@@ -285,11 +262,11 @@ impl Derivations {
                 lacking.push(format!("{found} invalid values of {:?}", known.set.name(*index)));
             }
         }
-        // Of several references to one owner the last one counts.
-        let last: HashMap<_, _> = derived.owners.iter().map(|owner| (&owner.0, owner)).collect();
-        for (uid, kind, name, controller) in last.into_values() {
-            let row = (uid.clone(), id, kind.clone(), name.clone(), *controller);
-            if !self.owners.remove(&row) {
+        // Several references may name one owner.
+        let owners: HashMap<i64, _> =
+            derived.owners.iter().map(|owner| (rows::owner_hash(&owner.0), owner)).collect();
+        for (hash, (_, kind, name, _)) in owners {
+            if !self.owners.remove(&(hash, id)) {
                 lacking.push(format!("the edge to its owner {kind}/{name}"));
             }
         }
@@ -297,13 +274,52 @@ impl Derivations {
     }
 
     fn unexplained(self) -> Vec<String> {
-        let terms = self.terms.into_iter().map(|row| format!("a term of no body: {row:?}"));
-        let ords = self.ords.into_iter().map(|row| format!("an order entry of no body: {row:?}"));
+        let values = self.values.into_iter().map(|row| format!("a value of no body: {row:?}"));
         let invalid =
             self.invalid.into_iter().map(|row| format!("an invalid value of no body: {row:?}"));
         let owners = self.owners.into_iter().map(|row| format!("an owner of no body: {row:?}"));
-        terms.chain(ords).chain(invalid).chain(owners).collect()
+        values.chain(invalid).chain(owners).collect()
     }
+}
+
+/// All postings but those of dropped fields.
+fn values(
+    db: &Connection,
+    types: &HashMap<i64, Type>,
+    dropped: &HashSet<i64>,
+    wrong: &mut Vec<String>,
+) -> Result<HashSet<Row<Value>>> {
+    let mut found = HashSet::new();
+    let mut posting = Posting::default();
+    let mut statement = db.prepare("SELECT id, rows FROM posting")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (block, field) = posting::place_of(row.get(0)?);
+        if dropped.contains(&field) {
+            continue;
+        }
+        let Some(ty) = types.get(&field) else {
+            wrong.push(format!("postings of no field: {field}"));
+            continue;
+        };
+        if let Err(error) = posting.decode(row.get_ref(1)?) {
+            wrong.push(format!("the postings of field {field} in block {block}: {error}"));
+            continue;
+        }
+        if posting.is_empty() {
+            wrong.push(format!("no posting of field {field} in block {block}, and a row for it"));
+        }
+        for (value, bits) in posting.iter() {
+            match posting::read(*ty, posting.kind(), value) {
+                Ok(value) => {
+                    found
+                        .extend(posting::objects(block, bits).map(|id| (field, value.clone(), id)));
+                }
+                Err(error) => wrong.push(format!("a posting of field {field}: {error}")),
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Every stored body decompresses; what is known of an object is what its current body says.

@@ -8,6 +8,7 @@ mod consumers;
 mod faults;
 mod fields;
 mod file;
+mod formats;
 mod handles;
 mod histories;
 mod lists;
