@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
+pub(crate) use self::schema::SCHEMA_VERSION;
 use crate::error::{Error, Result};
 
 /// `-2000` would be `SQLite`'s own default of 2 MB; the writer's share of the 80 MB budget is 16 MB
@@ -143,6 +144,18 @@ fn refuse_foreign(files: &Files) -> Result<()> {
     Ok(())
 }
 
+/// A reader can't bring a file up to this release's format.
+fn refuse_older(path: &Path, version: i32) -> Result<()> {
+    if version >= schema::SCHEMA_VERSION {
+        return Ok(());
+    }
+    Err(Error::ReadOnly(format!(
+        "{}: written by an older release of vai (format {version}, this release reads {}), and a reader can't convert it; open it once as its writer, with `vai sync --file` or vai.connect: nothing in it is lost",
+        path.display(),
+        schema::SCHEMA_VERSION
+    )))
+}
+
 fn refuse_newer(path: &Path, version: i32) -> Result<()> {
     if version <= schema::SCHEMA_VERSION {
         return Ok(());
@@ -163,8 +176,7 @@ pub fn open_writer(files: &Files, already_open_here: bool) -> Result<Connection>
         create_file(files)?;
     }
     let connection = connect(files, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    refuse_newer(&files.main, version)?;
+    refuse_newer(&files.main, version(&connection)?)?;
     if connection.is_readonly(rusqlite::MAIN_DB)? {
         return Err(Error::ReadOnly(format!(
             "{}: this user may not write it; a reader may still open it",
@@ -193,13 +205,24 @@ pub fn open_reader(files: &Files, already_open_here: bool) -> Result<Connection>
     let connection = reader_connection(files)?;
     let version = as_reader(&connection).map_err(|error| unshared(files, error.into()))?;
     refuse_newer(&files.main, version)?;
+    refuse_older(&files.main, version)?;
     Ok(connection)
 }
 
 fn as_reader(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    version(connection)
+}
+
+/// The format of a file, as its transaction sees it.
+pub fn version(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Says that the file is of this release's format.
+pub fn set_version(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", schema::SCHEMA_VERSION)
 }
 
 /// The first statement needs the WAL's shared memory, which is made where nobody has it yet.
@@ -373,7 +396,7 @@ fn create(connection: &mut Connection) -> Result<()> {
          VALUES (1, lower(hex(randomblob(16))), 0, 0, 1, 1, NULL)",
         params![],
     )?;
-    transaction.pragma_update(None, "user_version", schema::SCHEMA_VERSION)?;
+    set_version(&transaction)?;
     transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
     transaction.commit()?;
     Ok(())

@@ -5,7 +5,7 @@
 /// "vai1" in ASCII: what `file(1)` and [`super::open`] know a cluster file by.
 pub(super) const APPLICATION_ID: i32 = 0x7661_6931;
 /// Raised with every change of the format; a newer file is refused untouched.
-pub(super) const SCHEMA_VERSION: i32 = 1;
+pub(crate) const SCHEMA_VERSION: i32 = 2;
 
 /// Settings that only count before the first table exists.
 pub(super) const CREATION_PRAGMAS: &str = "
@@ -117,9 +117,9 @@ CREATE TABLE free (
     uid TEXT NOT NULL
 ) STRICT;
 
--- What terms and order entries are about: a label key (kind 0) or a field (kind 1) of a resource,
--- whose `definition` is JSON, there since an edition of the resource. A definition that changes is a
--- new field; the old one is renamed and becomes kind 2 until its rows are deleted, in small steps.
+-- What postings are of: a label key (kind 0) or a field (kind 1) of a resource, whose `definition` is
+-- JSON, there since an edition of the resource. A definition that changes is a new field; the old one
+-- is renamed and becomes kind 2 until its values are deleted, in small steps.
 -- AUTOINCREMENT: what readers remember of a field is never of another one.
 CREATE TABLE field (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -131,8 +131,9 @@ CREATE TABLE field (
     definition TEXT,
     UNIQUE (resource, kind, name)
 ) STRICT;
--- Of fields of kind 1. Until it is ready, objects up to `position` have their rows; of those above,
+-- Of fields of kind 1. Until it is ready, objects up to `position` have their values; of those above,
 -- those that were written since have them too (`object.edition`). Label keys are always complete.
+-- Of fields of kind 2 the values of the blocks up to `position` are gone.
 CREATE TABLE field_state (
     field INTEGER PRIMARY KEY,
     ready INTEGER NOT NULL,
@@ -146,29 +147,16 @@ CREATE TABLE invalid (
     PRIMARY KEY (field, object)
 ) STRICT, WITHOUT ROWID;
 
--- Membership: labels.
-CREATE TABLE term (
-    field INTEGER NOT NULL,
-    value TEXT NOT NULL,
-    object INTEGER NOT NULL,
-    PRIMARY KEY (field, value, object)
-) STRICT, WITHOUT ROWID;
+-- Labels and fields: who has which value, for the objects of a block (those whose ids differ in
+-- the last six bits alone). `id` = block << 32 | field, so that what changes with an object lies
+-- together; `store/posting.rs` reads and writes the rest.
+CREATE TABLE posting (id INTEGER PRIMARY KEY, rows BLOB NOT NULL) STRICT;
 
--- Typed fields, single- and many-valued: order, ranges, membership.
-CREATE TABLE ord (
-    field INTEGER NOT NULL,
-    value ANY NOT NULL,
-    object INTEGER NOT NULL,
-    PRIMARY KEY (field, value, object)
-) STRICT, WITHOUT ROWID;
-
+-- By a hash of the owner's uid; the object's body says whether it is that one, and what it is.
 CREATE TABLE owner (
-    uid TEXT NOT NULL,
+    uid_hash INTEGER NOT NULL,
     object INTEGER NOT NULL,
-    kind TEXT NOT NULL,
-    name TEXT NOT NULL,
-    controller INTEGER NOT NULL,
-    PRIMARY KEY (uid, object)
+    PRIMARY KEY (uid_hash, object)
 ) STRICT, WITHOUT ROWID;
 
 -- Where the history of a scope is gapless. `seq_to` and `rv_to` are null for the running one.

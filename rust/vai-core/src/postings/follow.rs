@@ -5,6 +5,7 @@
 //! where the history does not reach back.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::feed::json::Cursor;
 use crate::object::{Scan, Wanted};
 use crate::redact::Redaction;
+use crate::store::posting::{self, Posting};
 use crate::store::{Inner, ScopeRow, scopes};
 use crate::value::{Type, Value};
 
@@ -138,7 +140,7 @@ impl Index {
             if !current {
                 let values = match need {
                     Need::Namespaces => self.namespace_values(),
-                    need => load_values(db, field, known.type_of(need))?,
+                    need => load_values(db, field, known.type_of(need), &self.keys)?,
                 };
                 let bytes = values.bytes();
                 let used = AtomicU64::new(CLOCK.fetch_add(1, Ordering::Relaxed));
@@ -296,20 +298,42 @@ fn changed(db: &Connection, kept: &[ScopeRow], seq: i64, most: usize) -> Result<
     Ok(Some(ids))
 }
 
-/// The rows of one field or label; none where it was never written.
-fn load_values(db: &Connection, field: Option<i64>, kind: Option<Type>) -> Result<Values> {
+/// The values of one field or label; none where it was never written.
+fn load_values(
+    db: &Connection,
+    field: Option<i64>,
+    kind: Option<Type>,
+    keys: &Keys,
+) -> Result<Values> {
     let Some(field) = field else { return Ok(Values::load([])) };
-    let table = if kind.is_some() { "ord" } else { "term" };
     let kind = kind.unwrap_or(Type::Text);
-    let sql = format!("SELECT value, object FROM {table} WHERE field = ?1 ORDER BY value, object");
-    let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query([field])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let value = Value::from_sql(kind, row.get_ref(0)?)?;
-        found.push((value, row.get(1)?));
+    let mut statement = db.prepare_cached("SELECT rows FROM posting WHERE id = ?1")?;
+    let mut posting = Posting::default();
+    // Bytes sort as values do; most values are those of many blocks.
+    let mut bytes = Vec::new();
+    let mut found: Vec<(Range<usize>, i64, u64)> = Vec::new();
+    let ids = keys.ids();
+    let mut blocks: Vec<i64> = ids.iter().map(|id| posting::block_of(i64::from(id))).collect();
+    blocks.dedup();
+    for block in blocks {
+        let mut rows = statement.query([posting::row_id(block, field)])?;
+        let Some(row) = rows.next()? else { continue };
+        posting.decode(row.get_ref(0)?)?;
+        for (value, bits) in posting.iter() {
+            let start = bytes.len();
+            bytes.extend_from_slice(value);
+            found.push((start..bytes.len(), block, bits));
+        }
     }
-    Ok(Values::load(found))
+    found.sort_by(|one, other| bytes[one.0.clone()].cmp(&bytes[other.0.clone()]));
+    let mut runs = Vec::new();
+    for same in found.chunk_by(|one, other| bytes[one.0.clone()] == bytes[other.0.clone()]) {
+        let Some((value, ..)) = same.first() else { continue };
+        let objects = same.iter().flat_map(|(_, block, bits)| posting::objects(*block, *bits));
+        let ids: Vec<u32> = objects.filter_map(|id| u32::try_from(id).ok()).collect();
+        runs.push((posting::read(kind, posting.kind(), &bytes[value.clone()])?, ids));
+    }
+    Ok(Values::of_runs(runs))
 }
 
 /// What an object has of each of these, read from its body.

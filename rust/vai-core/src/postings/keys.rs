@@ -173,6 +173,11 @@ impl Keys {
         self.scopes.get(&scope)
     }
 
+    /// All rows.
+    pub(crate) fn ids(&self) -> RoaringBitmap {
+        self.scopes.values().fold(RoaringBitmap::new(), |all, ids| all | ids)
+    }
+
     /// The rows of a namespace.
     pub(crate) fn namespace(&self, namespace: &str) -> Option<&RoaringBitmap> {
         self.namespaces.get(namespace).map(|found| &found.ids)

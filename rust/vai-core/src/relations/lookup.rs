@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::query::{self, Partition, Patience, Raw, Request};
 use crate::rv;
 use crate::selector::LabelSelector;
-use crate::store::{Inner, Resource, ScopeRow, scopes};
+use crate::store::{Inner, Resource, ScopeRow, owner_hash, scopes};
 
 /// Kinds that select pods without owning them.
 const SELECTING: &[(&str, &str)] =
@@ -218,16 +218,21 @@ impl<'a> Lookup<'a> {
 
     /// Objects with this owner, and whether it is their controller; by resource and key.
     pub(super) fn owned_by(&self, uid: &str) -> Result<Vec<(Place, bool)>> {
-        let sql = format!("{SELECT} WHERE o.id IN (SELECT object FROM owner WHERE uid = ?1)");
-        let places = self.read(&sql, params![uid])?;
+        let sql = format!("{SELECT} WHERE o.id IN (SELECT object FROM owner WHERE uid_hash = ?1)");
+        let places = self.read(&sql, params![owner_hash(uid)])?;
         let mut found = Vec::new();
         for place in newest(places) {
             let body = place.json()?;
-            let references = body["metadata"]["ownerReferences"].as_array();
-            let controls = references.into_iter().flatten().any(|reference| {
-                reference["uid"] == uid && reference["controller"] == Value::Bool(true)
-            });
-            found.push((place, controls));
+            let all = body["metadata"]["ownerReferences"].as_array();
+            let references: Vec<&Value> =
+                all.into_iter().flatten().filter(|reference| reference["uid"] == uid).collect();
+            // Else another owner's uid has the same hash.
+            if !references.is_empty() {
+                let is_controller =
+                    |reference: &&Value| reference["controller"] == Value::Bool(true);
+                let controls = references.iter().any(is_controller);
+                found.push((place, controls));
+            }
         }
         Ok(found)
     }

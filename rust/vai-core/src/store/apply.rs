@@ -434,8 +434,8 @@ impl Writer<'_> {
         for owner in &old.owners {
             self.rows.delete_owner(&owner.0, id);
         }
-        for (uid, kind, name, controller) in &new.owners {
-            self.rows.add_owner([uid, kind, name], *controller, id);
+        for owner in &new.owners {
+            self.rows.add_owner(&owner.0, id);
         }
     }
 
@@ -449,13 +449,19 @@ impl Writer<'_> {
     }
 }
 
-/// The entries of `all` that `others` lacks.
+/// The entries of `all` that `others` lacks. Most are where they were.
 fn without<'a, T: Eq + Hash>(all: &'a [T], others: &[T]) -> Vec<&'a T> {
-    if all.is_empty() || others.is_empty() {
-        return all.iter().collect();
+    /// So many comparisons take less than making a set of 64.
+    const FEW: usize = 2_048;
+    let moved = all.iter().enumerate().filter(|(at, entry)| others.get(*at) != Some(entry));
+    let mut moved: Vec<&T> = moved.map(|(_, entry)| entry).collect();
+    if moved.len() * others.len() <= FEW {
+        moved.retain(|entry| !others.contains(entry));
+    } else {
+        let others: HashSet<&T> = others.iter().collect();
+        moved.retain(|entry| !others.contains(entry));
     }
-    let others: HashSet<&T> = others.iter().collect();
-    all.iter().filter(|entry| !others.contains(entry)).collect()
+    moved
 }
 
 /// Surely older; versions that can't be compared are taken as the server sends them.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::definitions::{self, Known, KnownFields};
+use super::posting::{self, Posting};
 use super::prepare::Derived;
 use super::state::State;
-use super::{Inner, Store, build};
+use super::{Inner, Store, build, rows};
 use crate::error::Result;
 use crate::value::{Type, Value};
 
@@ -19,19 +20,13 @@ const LONGEST: Duration = Duration::from_hours(1);
 
 /// Questions whose answer must be no row at all; each row names what is wrong.
 const NEVER: &[(&str, &str)] = &[
-    (
-        "a seq beyond the last one",
-        "SELECT seq FROM version WHERE seq > (SELECT seq FROM meta)",
-    ),
+    ("a seq beyond the last one", "SELECT seq FROM version WHERE seq > (SELECT seq FROM meta)"),
     (
         "a row id that was never given out",
         "SELECT id FROM (SELECT id FROM object UNION ALL SELECT id FROM free)
          WHERE id < 1 OR id >= (SELECT next_id FROM meta)",
     ),
-    (
-        "a row id both used and free",
-        "SELECT o.id FROM object o JOIN free f ON f.id = o.id",
-    ),
+    ("a row id both used and free", "SELECT o.id FROM object o JOIN free f ON f.id = o.id"),
     (
         "a row id freed in the future",
         "SELECT id FROM free WHERE freed_seq > (SELECT seq FROM meta)",
@@ -83,9 +78,8 @@ const NEVER: &[(&str, &str)] = &[
     ("cells of no object", "SELECT object FROM cells WHERE object NOT IN (SELECT id FROM object)"),
     ("a staged row of no scope", "SELECT key FROM stage WHERE scope NOT IN (SELECT id FROM scope)"),
     (
-        "a term of another resource's field",
-        "SELECT t.object FROM (SELECT field, object FROM term UNION ALL SELECT field, object FROM ord
-                               UNION ALL SELECT field, object FROM invalid) t
+        "an invalid value of another resource's field",
+        "SELECT t.object FROM invalid t
          LEFT JOIN field f ON f.id = t.field LEFT JOIN object o ON o.id = t.object
          WHERE f.id IS NULL OR f.kind <> 2 AND (o.id IS NULL OR f.resource <> o.resource)",
     ),
@@ -101,9 +95,9 @@ const NEVER: &[(&str, &str)] = &[
     ),
     (
         "a field without a state, or a state without a field",
-        "SELECT id FROM field WHERE kind = 1 AND id NOT IN (SELECT field FROM field_state)
+        "SELECT id FROM field WHERE kind <> 0 AND id NOT IN (SELECT field FROM field_state)
          UNION ALL
-         SELECT field FROM field_state WHERE field NOT IN (SELECT id FROM field WHERE kind = 1)",
+         SELECT field FROM field_state WHERE field NOT IN (SELECT id FROM field WHERE kind <> 0)",
     ),
     (
         "two running segments of a scope",
@@ -232,26 +226,20 @@ fn never(db: &Connection) -> Result<Vec<String>> {
 /// One of the rows that objects are found by; the last number of each is the object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Found {
-    Term(i64, String, i64),
-    Ord(i64, Value, i64),
+    /// A label or a field with one of its values.
+    Posting(i64, Value, i64),
     /// With how many values can't be read.
     Invalid(i64, u32, i64),
-    Owner {
-        uid: String,
-        kind: String,
-        name: String,
-        controller: bool,
-        object: i64,
-    },
+    /// The hash of its owner's uid.
+    Owner(i64, i64),
 }
 
 impl Found {
     fn object(&self) -> i64 {
         match self {
-            Self::Term(_, _, object)
-            | Self::Ord(_, _, object)
-            | Self::Invalid(_, _, object)
-            | Self::Owner { object, .. } => *object,
+            Self::Posting(_, _, object) | Self::Invalid(_, _, object) | Self::Owner(_, object) => {
+                *object
+            }
         }
     }
 
@@ -268,16 +256,18 @@ const NO_FIELD: i64 = -1;
 /// What the rows of the file mean.
 struct Meaning {
     fields: KnownFields,
-    /// Of each field that has rows in `ord`.
+    /// Of each field that has postings.
     types: HashMap<i64, Type>,
     /// Of label keys, by resource and name.
     labels: HashMap<(i64, String), i64>,
+    /// Fields whose rows are on their way out.
+    dropped: HashSet<i64>,
 }
 
 impl Meaning {
     fn load(db: &Connection) -> Result<Self> {
         let fields = definitions::load(db)?;
-        let types = fields
+        let mut types: HashMap<i64, Type> = fields
             .values()
             .flat_map(|known| {
                 (0..).zip(known.set.defs()).map(|(index, def)| (known.id(index), def.ty))
@@ -288,9 +278,14 @@ impl Meaning {
         let mut statement = db.prepare("SELECT resource, name, id FROM field WHERE kind = 0")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            labels.insert((row.get(0)?, row.get(1)?), row.get(2)?);
+            let id = row.get(2)?;
+            types.insert(id, Type::Text);
+            labels.insert((row.get(0)?, row.get(1)?), id);
         }
-        Ok(Self { fields, types, labels })
+        let mut statement = db.prepare("SELECT id FROM field WHERE kind = 2")?;
+        let dropped =
+            statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(Self { fields, types, labels, dropped })
     }
 
     fn known(&self, resource: i64) -> Arc<Known> {
@@ -304,24 +299,7 @@ impl Meaning {
         wrong: &mut Vec<String>,
         sink: &mut dyn FnMut(Found),
     ) -> Result<()> {
-        let mut statement = db.prepare("SELECT field, value, object FROM term")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            sink(Found::Term(row.get(0)?, row.get(1)?, row.get(2)?));
-        }
-        let mut statement = db.prepare(
-            "SELECT field, value, object FROM ord
-             WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let field: i64 = row.get(0)?;
-            match self.types.get(&field).map(|ty| Value::from_sql(*ty, row.get_ref(1)?)) {
-                Some(Ok(value)) => sink(Found::Ord(field, value, row.get(2)?)),
-                Some(Err(error)) => wrong.push(format!("an order entry: {error}")),
-                None => wrong.push(format!("an order entry of no field: {field}")),
-            }
-        }
+        self.postings(db, wrong, sink)?;
         let mut statement = db.prepare(
             "SELECT field, found, object FROM invalid
              WHERE field NOT IN (SELECT id FROM field WHERE kind = 2)",
@@ -330,16 +308,52 @@ impl Meaning {
         while let Some(row) = rows.next()? {
             sink(Found::Invalid(row.get(0)?, row.get(1)?, row.get(2)?));
         }
-        let mut statement = db.prepare("SELECT uid, kind, name, controller, object FROM owner")?;
+        let mut statement = db.prepare("SELECT uid_hash, object FROM owner")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            sink(Found::Owner {
-                uid: row.get(0)?,
-                kind: row.get(1)?,
-                name: row.get(2)?,
-                controller: row.get(3)?,
-                object: row.get(4)?,
-            });
+            sink(Found::Owner(row.get(0)?, row.get(1)?));
+        }
+        Ok(())
+    }
+
+    /// All postings but those of dropped fields.
+    fn postings(
+        &self,
+        db: &Connection,
+        wrong: &mut Vec<String>,
+        sink: &mut dyn FnMut(Found),
+    ) -> Result<()> {
+        let mut posting = Posting::default();
+        let mut statement = db.prepare("SELECT id, rows FROM posting")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (block, field) = posting::place_of(row.get(0)?);
+            if self.dropped.contains(&field) {
+                continue;
+            }
+            let Some(ty) = self.types.get(&field) else {
+                wrong.push(format!("postings of no field: {field}"));
+                continue;
+            };
+            if let Err(error) = posting.decode(row.get_ref(1)?) {
+                wrong.push(format!("the postings of field {field} in block {block}: {error}"));
+                continue;
+            }
+            if posting.is_empty() {
+                wrong.push(format!(
+                    "no posting of field {field} in block {block}, and a row for it"
+                ));
+            }
+            for (value, bits) in posting.iter() {
+                match posting::read(*ty, posting.kind(), value) {
+                    Ok(value) => {
+                        for id in posting::objects(block, bits) {
+                            sink(Found::Posting(field, value.clone(), id));
+                        }
+                    }
+                    Err(error) => wrong.push(format!("a posting of field {field}: {error}")),
+                }
+            }
         }
         Ok(())
     }
@@ -357,24 +371,18 @@ impl Meaning {
         let once = derived.labels.iter().filter(|(name, _)| names.insert(name));
         let labels = once.map(|(name, value)| {
             let field = self.labels.get(&(resource, name.clone())).copied().unwrap_or(NO_FIELD);
-            Found::Term(field, value.clone(), id)
+            Found::Posting(field, Value::text(value), id)
         });
-        let ords = derived
+        let values = derived
             .fields
             .iter()
-            .map(|(index, value)| Found::Ord(field(*index), value.clone(), id));
+            .map(|(index, value)| Found::Posting(field(*index), value.clone(), id));
         let invalid =
             derived.invalid.iter().map(|(index, found)| Found::Invalid(field(*index), *found, id));
-        // Of several references to one owner the last one counts.
-        let last: HashMap<_, _> = derived.owners.iter().map(|owner| (&owner.0, owner)).collect();
-        let owners = last.into_values().map(|(uid, kind, name, controller)| Found::Owner {
-            uid: uid.clone(),
-            kind: kind.clone(),
-            name: name.clone(),
-            controller: *controller,
-            object: id,
-        });
-        labels.chain(ords).chain(invalid).chain(owners).collect()
+        // Several references may name one owner.
+        let owners =
+            derived.owners.iter().map(|owner| Found::Owner(rows::owner_hash(&owner.0), id));
+        labels.chain(values).chain(invalid).chain(owners).collect()
     }
 }
 

@@ -231,7 +231,10 @@ impl Edition<'_> {
         self.db
             .prepare_cached("UPDATE field SET kind = ?2, name = CAST(id AS TEXT) WHERE id = ?1")?
             .execute(params![id, DROPPED])?;
-        self.db.prepare_cached("DELETE FROM field_state WHERE field = ?1")?.execute([id])?;
+        // From now on how far that is; nothing is built any more.
+        self.db
+            .prepare_cached("UPDATE field_state SET ready = 1, position = 0 WHERE field = ?1")?
+            .execute([id])?;
         Ok(())
     }
 }
@@ -315,7 +318,7 @@ pub(super) fn unindex(db: &Connection, resource: &str, name: &str) -> Result<()>
 /// One field as planners see it; one that is not ready lacks rows and must not be planned with.
 #[derive(Clone, Debug)]
 pub struct FieldState {
-    /// `term.field`, `ord.field`; never given to another field.
+    /// What its postings are kept under; never given to another field.
     pub id: i64,
     /// What it is.
     pub def: FieldDef,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::checkpointer::Checkpointer;
 use super::shared::Shared;
 use super::writer::{Fields, Setup, WriterHandle};
-use super::{Inner, Store, definitions, prune, state};
+use super::{Inner, Store, definitions, migrate, prune, state};
 use crate::db::bell::Bell;
 use crate::db::live::{self, LiveFile};
 use crate::db::{self, Files, gate, lock};
@@ -52,7 +52,8 @@ impl Store {
     /// # Errors
     /// [`Error::WriterRunning`] for a second writer; [`Error::NotAVaiFile`],
     /// [`Error::SchemaTooNew`] and
-    /// [`Error::ReadOnly`] leave the file untouched; [`Error::NotFound`] for a reader of nothing.
+    /// [`Error::ReadOnly`] (for a reader also of an older format) leave the file untouched;
+    /// [`Error::NotFound`] for a reader of nothing.
     pub fn open(path: &Path, mode: Mode, options: Options) -> Result<Self> {
         let _pass = gate::enter();
         let files = Files::of(path)?;
@@ -70,6 +71,7 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     db::check_filesystem(&files)?;
     let (handle, open_here) = lock::acquire_writer(&files)?;
     let mut connection = db::open_writer(&files, open_here)?;
+    migrate::bring_up(&mut connection)?;
     begin_epoch(&mut connection)?;
     connection.execute("DELETE FROM stage", [])?;
     let transaction =

@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::apply::{Origin, Writer};
-use super::definitions;
 use super::freshness::Recorded;
 use super::state::{is_sensitive, redaction_name, redaction_number};
+use super::{definitions, rows};
 use crate::error::{Error, Result};
 use crate::field::FieldSet;
 use crate::gvr::GroupResource;
@@ -500,11 +500,8 @@ pub(super) fn forget(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
            AND EXISTS (SELECT 1 FROM version WHERE scope = ?1)",
         params![scope, seq],
     )?;
+    rows::forget(writer.db, &objects_of(writer.db, scope)?)?;
     for sql in [
-        "DELETE FROM term WHERE object IN (SELECT id FROM object WHERE scope = ?1)
-           AND field IN (SELECT f.id FROM field f JOIN scope s ON s.resource = f.resource WHERE s.id = ?1)",
-        "DELETE FROM ord WHERE object IN (SELECT id FROM object WHERE scope = ?1)
-           AND field IN (SELECT f.id FROM field f JOIN scope s ON s.resource = f.resource WHERE s.id = ?1)",
         "DELETE FROM invalid WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
         "DELETE FROM owner WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
         "DELETE FROM cells WHERE object IN (SELECT id FROM object WHERE scope = ?1)",
@@ -520,6 +517,16 @@ pub(super) fn forget(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
     writer.state.save(writer.db)?;
     writer.state.load_reusable(writer.db)?;
     Ok(objects)
+}
+
+/// Ids, ascending.
+fn objects_of(db: &Connection, scope: i64) -> Result<Vec<i64>> {
+    let mut statement =
+        db.prepare_cached("SELECT id FROM object INDEXED BY object_scope_key WHERE scope = ?1")?;
+    let ids = statement.query_map([scope], |row| row.get(0))?;
+    let mut ids: Vec<i64> = ids.collect::<std::result::Result<_, _>>()?;
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// The resource is gone from the server: its rows are deleted as changes that followers see.

@@ -9,6 +9,7 @@ mod dropped;
 mod faults;
 mod fields;
 mod file;
+mod formats;
 mod handles;
 mod histories;
 mod lists;
