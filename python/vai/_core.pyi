@@ -392,6 +392,8 @@ class Store:
         """Id of the scope, made if new. `resource` is a recorded `plural[.group]`."""
     def checkpoint(self, scope: int) -> tuple[str | None, bool]:
         """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
+    def resume(self, scope: int) -> tuple[str | None, bool]:
+        """The same, and the scope begins again there: `flush` no longer raises what it lost."""
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
         """The checkpoint of one scope or of all (None) no longer counts.
 
@@ -436,8 +438,12 @@ class Store:
     # sync
     def begin_list(self, scope: int) -> Listing: ...
     def begin_watch(self, scope: int, gzip: bool = False) -> Watching: ...
-    def flush(self) -> int:
-        """Wait until all that was queued is committed. Returns the seq."""
+    def flush(self, scope: int | None = None) -> int:
+        """Wait until all that was queued is committed. Returns the seq.
+
+        Raises what kept a batch of this scope (None: of any) from being committed, for example
+        DiskFullError, until the scope begins again: a list, a watch, or `resume`.
+        """
 
     # reading
     def get(self, resource: str, namespace: str | None, name: str) -> Row | None:

@@ -260,6 +260,10 @@ class Store:
         """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
         return self._core.checkpoint(scope)
 
+    def resume(self, scope: int) -> tuple[str | None, bool]:
+        """The same, and the scope begins again there: `flush` no longer raises what it lost."""
+        return self._core.resume(scope)
+
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
         """The checkpoint of one scope or of all no longer counts; rows stay, served as stale."""
         self._core.void_checkpoint(scope, reason)
@@ -325,9 +329,14 @@ class Store:
         """Start to feed one WATCH stream of a scope."""
         return self._core.begin_watch(scope, gzip)
 
-    def flush(self) -> int:
-        """Wait until all that was queued is committed. Returns the seq."""
-        return self._core.flush()
+    def flush(self, scope: int | None = None) -> int:
+        """Wait until all that was queued is committed. Returns the seq.
+
+        Raises:
+            VaiError: what kept a batch of this scope (None: of any) from being committed, for
+                example DiskFullError, until the scope begins again: a list, a watch, or `resume`.
+        """
+        return self._core.flush(scope)
 
     # reading
 
