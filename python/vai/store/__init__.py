@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from vai import _core
 from vai._core import (
     ChangeRow,
     Changes,
@@ -28,13 +29,11 @@ from vai._core import (
     after_fork_in_parent,
     before_fork,
     boottime_s,
-    compare_resource_versions,
     field_name,
     nearest,
-    parse_field_selector,
-    parse_label_selector,
 )
 from vai.store.catalogue import Catalogue
+from vai.store.crossing import crossing
 from vai.store.request import (
     AtPosition,
     AtTime,
@@ -52,6 +51,10 @@ from vai.store.request import (
     Summed,
 )
 from vai.store.store import Column, ExportAsk, ExportColumn, ExportPart, Store
+
+compare_resource_versions = crossing(_core.compare_resource_versions)
+parse_field_selector = crossing(_core.parse_field_selector)
+parse_label_selector = crossing(_core.parse_label_selector)
 
 os.register_at_fork(
     before=before_fork,
