@@ -443,6 +443,8 @@ class Store:
         """
     def checkpoint(self, scope: int) -> tuple[str | None, bool]:
         """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
+    def resume(self, scope: int) -> tuple[str | None, bool]:
+        """The same, and the scope begins again there: `flush` no longer raises what it lost."""
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
         """The checkpoint of one scope or of all (None) no longer counts.
 
@@ -512,8 +514,12 @@ class Store:
         "integrity": SQLite's own check. "rows": rows against rows. "bodies": every body can be
         read, and what queries find objects by is what the body says: 8 bytes an object in memory.
         """
-    def flush(self) -> int:
-        """Wait until all that was queued is committed. Returns the seq."""
+    def flush(self, scope: int | None = None) -> int:
+        """Wait until all that was queued is committed. Returns the seq.
+
+        Raises what kept a batch of this scope (None: of any) from being committed, for example
+        DiskFullError, until the scope begins again: a list, a watch, or `resume`.
+        """
 
     # reading
     def get(self, resource: str, namespace: str | None, name: str) -> Row | None:

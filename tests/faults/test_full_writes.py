@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -82,14 +82,19 @@ def test_an_event_is_refused_and_comes_again(feed: Feed, disk: Path) -> None:
     scope = feed.load(before)
     with vai.open(feed.path) as cache:
         with full(disk, 256 << 10):
+            pushing = iter(late)
             with pytest.raises(vai.DiskFullError, match="space"):
-                add(feed, scope, late)
+                add(feed, scope, pushing)
+            with pytest.raises(vai.DiskFullError, match="space"):
+                feed.store.flush()
             # What was committed is there, and the checkpoint says exactly that.
             checkpoint, needs_list = feed.store.checkpoint(scope)
             assert checkpoint is not None
             assert not needs_list
             done = int(checkpoint) - 100
             assert 0 < done < len(late)
+            # The flush behind it told of the first one that found no space.
+            assert len(list(pushing)) == len(late) - done - 1
             assert kept(cache) == by_key(before + late[:done])
         feed.watching.clear()
         with pytest.raises(vai.DiskFullError):
@@ -99,7 +104,7 @@ def test_an_event_is_refused_and_comes_again(feed: Feed, disk: Path) -> None:
         assert kept(cache) == by_key(before + late[: done + 20])
 
 
-def add(feed: Feed, scope: int, pods: list[Json]) -> None:
+def add(feed: Feed, scope: int, pods: Iterable[Json]) -> None:
     for one in pods:
         feed.event(scope, "ADDED", one)
 

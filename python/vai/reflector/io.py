@@ -222,8 +222,9 @@ class Io:
         self.store.proven(self.scope, asked_s)
         if not self.was(State.LIVE):
             # The proof counts when the rows before it are committed; the word must not come
-            # earlier, or a reader that waits for it would find the rows of before the outage.
-            self.store.flush()
+            # earlier, or a reader that waits for it would find the rows of before the outage. Rows
+            # that found no place in the file end this here.
+            self.store.flush(self.scope)
         self.proven_at = self.clock()
         self._woken = False
         for backoff in (self.failures, self.silences, self.denials):

@@ -74,7 +74,7 @@ def _start(io: Io) -> Phase:
     io.complete = any(found.complete for found in io.store.scopes() if found.id == io.scope)
     if io.polls:
         return Relist(lists.POLLED if io.complete else "", proves=io.complete)
-    position, needs_relist = io.store.checkpoint(io.scope)
+    position, needs_relist = io.store.resume(io.scope)
     if position is None or needs_relist:
         return Relist("the checkpoint does not count" if io.complete else "")
     io.tell(State.CATCHING_UP)

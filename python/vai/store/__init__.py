@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+from vai import _core
 from vai._core import (
     ChangeRow,
     Changes,
@@ -30,15 +31,13 @@ from vai._core import (
     before_fork,
     boottime_s,
     build_profile,
-    compare_resource_versions,
     field_name,
     nearest,
     parse_drop,
-    parse_field_selector,
-    parse_label_selector,
     sqlite_version,
 )
 from vai.store.catalogue import Catalogue
+from vai.store.crossing import crossing
 from vai.store.request import (
     AtPosition,
     AtTime,
@@ -56,6 +55,10 @@ from vai.store.request import (
     Summed,
 )
 from vai.store.store import Column, Compared, Difference, ExportAsk, ExportColumn, ExportPart, Store
+
+compare_resource_versions = crossing(_core.compare_resource_versions)
+parse_field_selector = crossing(_core.parse_field_selector)
+parse_label_selector = crossing(_core.parse_label_selector)
 
 os.register_at_fork(
     before=before_fork,

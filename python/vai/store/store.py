@@ -30,6 +30,7 @@ from vai.errors import (
     UnknownResourceError,
 )
 from vai.store.catalogue import Catalogue
+from vai.store.crossing import crossing
 from vai.store.request import Request
 from vai.types import (
     Cluster,
@@ -255,6 +256,7 @@ class Store:
         fresh = len(catalogue) and time.monotonic() - at < _CATALOGUE_S
         return catalogue if fresh else self._refresh()
 
+    @crossing
     def resolve(self, word: str) -> Resource:
         """The resource that kubectl would take for this word.
 
@@ -289,6 +291,7 @@ class Store:
 
     # scopes
 
+    @crossing
     def ensure_scope(
         self,
         resource: Resource,
@@ -317,6 +320,10 @@ class Store:
         """(resourceVersion to resume the watch from or None, whether a relist is needed)."""
         return self._core.checkpoint(scope)
 
+    def resume(self, scope: int) -> tuple[str | None, bool]:
+        """The same, and the scope begins again there: `flush` no longer raises what it lost."""
+        return self._core.resume(scope)
+
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
         """The checkpoint of one scope or of all no longer counts; rows stay, served as stale."""
         self._core.void_checkpoint(scope, reason)
@@ -338,6 +345,7 @@ class Store:
         """The fields that a resource is indexed by, or all; no object is read for that."""
         return _FIELDS.decode(self._core.fields(None if resource is None else resource.name))
 
+    @crossing
     def index(
         self, resource: Resource, path: str, kind: str = "text", *, many: bool | None = None
     ) -> None:
@@ -347,6 +355,7 @@ class Store:
         """
         self._core.index(resource.name, path, kind, many)
 
+    @crossing
     def unindex(self, resource: Resource, path: str) -> None:
         """Drop a field that `index` added. Raises ReadOnlyError or UnknownFieldError."""
         self._core.unindex(resource.name, path)
@@ -408,12 +417,18 @@ class Store:
         """What is wrong with the file; see `vai._core.Store.check_part`."""
         return self._core.check_part(part)
 
-    def flush(self) -> int:
-        """Wait until all that was queued is committed. Returns the seq."""
-        return self._core.flush()
+    def flush(self, scope: int | None = None) -> int:
+        """Wait until all that was queued is committed. Returns the seq.
+
+        Raises:
+            VaiError: what kept a batch of this scope (None: of any) from being committed, for
+                example DiskFullError, until the scope begins again: a list, a watch, or `resume`.
+        """
+        return self._core.flush(scope)
 
     # reading
 
+    @crossing
     def get(self, resource: Resource, namespace: str | None, name: str) -> Row | None:
         """None = proven absent. Raises NotSyncedError or NotKeptError where that is unknown."""
         return self._core.get(resource.name, namespace, name)
@@ -436,6 +451,7 @@ class Store:
             )
         )
 
+    @crossing
     def query(self, request: Request) -> Rows:
         """Anything that can be asked; see `vai._core.Store.query`.
 
@@ -448,6 +464,7 @@ class Store:
         """The last commit."""
         return Position(*self._core.position())
 
+    @crossing
     def changes(
         self,
         resources: Sequence[Resource],
@@ -476,10 +493,12 @@ class Store:
         """The oldest position from which all of them can be followed."""
         return Position(*self._core.oldest([found.name for found in resources]))
 
+    @crossing
     def position_at(self, unix_s: float) -> Position:
         """Behind the last change that was committed at or before a Unix time."""
         return Position(*self._core.position_at(int(unix_s * 1000)))
 
+    @crossing
     def relations(
         self,
         resource: Resource,
@@ -492,6 +511,7 @@ class Store:
         """See `vai._core.Store.relations`."""
         return self._core.relations(resource.name, key, owners, depth, neighbours)
 
+    @crossing
     def consumer(self, name: str) -> Consumer:
         """Become the consumer of a name. Raises ConsumerBusyError while another one is that."""
         return self._core.consumer(name)
@@ -500,6 +520,7 @@ class Store:
         """All named consumers, by name."""
         return _CONSUMERS.decode(self._core.consumers())
 
+    @crossing
     def forget_consumer(self, name: str) -> bool:
         """Delete a consumer's position; False if it has none."""
         return self._core.forget_consumer(name)
@@ -512,6 +533,7 @@ class Store:
         """Wait for a change of a scope's state after `generation`. Returns the new one."""
         return self._core.wait_status(generation, timeout_s)
 
+    @crossing
     def export(
         self,
         asks: Sequence[ExportAsk],

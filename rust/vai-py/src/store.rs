@@ -192,6 +192,10 @@ impl Store {
         py.detach(|| self.0.checkpoint(scope)).py()
     }
 
+    fn resume(&self, py: Python<'_>, scope: i64) -> PyResult<(Option<String>, bool)> {
+        py.detach(|| self.0.resume(scope)).py()
+    }
+
     fn void_checkpoint(&self, py: Python<'_>, scope: Option<i64>, reason: &str) -> PyResult<()> {
         py.detach(|| self.0.void_checkpoint(scope, reason)).py()
     }
@@ -313,8 +317,13 @@ impl Store {
         py.detach(|| self.0.check_part(part)).py()
     }
 
-    fn flush(&self, py: Python<'_>) -> PyResult<i64> {
-        py.detach(|| self.0.flush()).py()
+    #[pyo3(signature = (scope=None))]
+    fn flush(&self, py: Python<'_>, scope: Option<i64>) -> PyResult<i64> {
+        py.detach(|| match scope {
+            Some(scope) => self.0.flush_scope(scope),
+            None => self.0.flush(),
+        })
+        .py()
     }
 
     fn get(

@@ -15,16 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 import vai
 from tests.unit.cache.oracle.answers import Question, check, check_bounds, check_facet, matching
-from tests.unit.cache.oracle.model import World, Write
+from tests.unit.cache.oracle.model import Moment, World, Write
 from tests.unit.cache.oracle.objects import first_lists, writes
 from tests.unit.cache.oracle.places import PODS, Json, key_of
 from tests.unit.cache.oracle.questions import questions
+from tests.unit.cache.oracle.scopes import LAYOUTS, Layout
 from tests.unit.cache.oracle.values import exact
+from vai.types import Position
 
 LONG: Final = os.environ.get("VAI_ORACLE") == "long"
 
@@ -41,48 +45,65 @@ def examples(count: int) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def world(first: dict[str, list[Json]], *, apart: bool) -> Iterator[World]:
+def world(first: dict[str, list[Json]], layout: Layout) -> Iterator[World]:
     """A file of its own for each example: they must not depend on one another."""
     with tempfile.TemporaryDirectory() as folder:
-        made = World.open(Path(folder) / "cluster.db", first, apart=apart)
+        made = World.open(Path(folder) / "cluster.db", first, layout)
         try:
             yield made
         finally:
             made.close()
 
 
+def layouts() -> SearchStrategy[Layout]:
+    """Rather overlapping scopes."""
+    return st.sampled_from((*LAYOUTS, "parts", "besides"))
+
+
 @examples(100)
 @given(
     first_lists(),
-    st.booleans(),
+    layouts(),
     st.lists(st.one_of(writes(), questions()), min_size=1, max_size=12),
     questions(),
     st.lists(st.integers(0, len(PODS) - 1), min_size=2, max_size=2),
 )
 def test_every_answer_is_that_of_a_look_at_every_object(
     first: dict[str, list[Json]],
-    apart: bool,
+    layout: Layout,
     steps: list[Write | Question],
     last: Question,
     places: list[int],
 ) -> None:
-    with world(first, apart=apart) as made:
+    with world(first, layout) as made:
         for step in (*steps, last):
             if not isinstance(step, Question):
                 made.write(step)
-            elif step.ago is None:
-                check(made.cache, step, made.objects, None)
-            else:
-                position, objects = made.past[-1 - step.ago % len(made.past)]
+                continue
+            position, then = moment_of(made, step)
+            objects = made.answering(step, then)
+            if objects is not None:
                 check(made.cache, step, objects, position)
+                continue
+            with pytest.raises(vai.NotKeptError):
+                made.cache.list(list(step.resources), step.namespaces, **step.asked(position))
+        pods = made.answering(Question(resources=("pods",)))
+        assert pods is not None
         for at in places:
-            check_bounds(made.cache, PODS[at], made.objects["pods"].values())
+            check_bounds(made.cache, PODS[at], pods["pods"].values())
+
+
+def moment_of(made: World, question: Question) -> tuple[Position | None, Moment | None]:
+    """When a question is about, and what was kept then; None for now."""
+    if question.ago is None:
+        return None, None
+    return made.past[-1 - question.ago % len(made.past)]
 
 
 @examples(40)
 @given(
     first_lists(),
-    st.booleans(),
+    layouts(),
     st.lists(writes(), max_size=3),
     questions(),
     st.integers(1, 3),
@@ -90,17 +111,19 @@ def test_every_answer_is_that_of_a_look_at_every_object(
 )
 def test_a_walk_gives_the_moment_of_its_first_page_whatever_is_written(
     first: dict[str, list[Json]],
-    apart: bool,
+    layout: Layout,
     before: list[Write],
     question: Question,
     limit: int,
     meanwhile: list[Write],
 ) -> None:
-    with world(first, apart=apart) as made:
+    with world(first, layout) as made:
         for write in before:
             made.write(write)
-        ago = question.ago
-        position, objects = (None, made.past[-1][1]) if ago is None else made.past[-1 - ago % 2]
+        position, then = moment_of(made, question)
+        objects = made.answering(question, then)
+        assume(objects is not None)
+        assert objects is not None
         rows = matching(question, objects, time.time_ns() // 1000)
         cursor, found, pages = None, list[vai.Object](), 0
         while pages == 0 or cursor is not None:
@@ -125,11 +148,17 @@ def test_a_walk_gives_the_moment_of_its_first_page_whatever_is_written(
 
 
 @examples(40)
-@given(first_lists(), st.booleans(), questions(), st.lists(writes(), min_size=1, max_size=8))
+@given(
+    first_lists(),
+    # Of overlapping scopes the history has the changes of each.
+    st.sampled_from(("whole", "apart")),
+    questions(),
+    st.lists(writes(), min_size=1, max_size=8),
+)
 def test_the_changes_of_a_filter_add_up_to_what_it_selects(
-    first: dict[str, list[Json]], apart: bool, question: Question, happening: list[Write]
+    first: dict[str, list[Json]], layout: Layout, question: Question, happening: list[Write]
 ) -> None:
-    with world(first, apart=apart) as made:
+    with world(first, layout) as made:
         now_us = time.time_ns() // 1000
         filters = question.asked(None)
         changes = made.cache.changes(

@@ -274,6 +274,8 @@ class FakeStore:
         self.log: list[tuple[Any, ...]] = []
         self.listings: list[FakeListing] = []
         self.told_s = 0
+        #: Why rows are not in the file.
+        self.lost: VaiError | None = None
 
     def scopes(self) -> list[ScopeStatus]:
         return [
@@ -285,8 +287,9 @@ class FakeStore:
             )
         ]  # fmt: skip
 
-    def checkpoint(self, scope: int) -> tuple[str | None, bool]:
+    def resume(self, scope: int) -> tuple[str | None, bool]:
         assert scope == SCOPE
+        self.lost = None
         return self.position, self.needs_relist
 
     def void_checkpoint(self, scope: int | None, reason: str) -> None:
@@ -310,8 +313,11 @@ class FakeStore:
         assert scope == SCOPE
         self.log.append(("proven", at_boottime_s))
 
-    def flush(self) -> int:
+    def flush(self, scope: int | None = None) -> int:
+        assert scope == SCOPE
         self.log.append(("flush",))
+        if self.lost is not None:
+            raise self.lost
         return 0
 
     def begin_list(self, scope: int, *, polled: bool = False) -> FakeListing:

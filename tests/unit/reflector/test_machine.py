@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.reflector.fakes import World, bookmark, error, event, item, page
 from tests.unit.reflector.steps import ROWS, go, refused, stream
-from vai.errors import ForbiddenError, OfflineError
+from vai.errors import DiskFullError, ForbiddenError, OfflineError
 from vai.reflector.machine import release, step
 from vai.reflector.states import (
     Missing,
@@ -200,6 +200,19 @@ def test_nobody_is_told_live_before_the_rows_are_committed() -> None:
     go(world, Start(), Open)
     kinds = [entry[0] for entry in world.store.log]
     assert kinds.index("proven") < kinds.index("flush") < kinds.index(State.LIVE)
+
+
+def test_nobody_is_told_live_when_the_rows_found_no_place() -> None:
+    world = World("50")
+    world.server.probes = ["50"]
+    world.store.lost = DiskFullError("no space left")
+    with pytest.raises(DiskFullError):
+        go(world, Probe("50"), Open)
+    assert State.LIVE not in world.store.states()
+    # It begins again at the file's checkpoint, where nothing is lost.
+    world.server.probes = ["50"]
+    go(world, Start(), Open)
+    assert world.store.last() == (State.LIVE, "")
 
 
 # --- watch

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Lists at hand, all together: 10 of 100,000 rows.
 const HELD_BYTES: usize = 4 * 1024 * 1024;
 /// Raised when a list of the same question could be in another order.
-const RELEASE: u32 = 1;
+const RELEASE: u32 = 2;
 
 /// What a token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub(super) struct Cursor {
     /// How its sort keys were understood, as a [`digest`].
     #[serde(rename = "o", default)]
     pub(super) order: String,
+    /// Of each resource the scopes that its first page was read from.
+    #[serde(rename = "c", default)]
+    pub(super) scopes: Vec<Vec<i64>>,
     #[serde(rename = "p")]
     pub(super) place: usize,
 }
@@ -50,8 +53,8 @@ impl Cursor {
         place: usize,
     ) -> Self {
         let (file, question) = (file.to_owned(), question.to_owned());
-        let order = String::new();
-        Self { release: RELEASE, file, epoch, seq, clock_ms, question, order, place }
+        let (order, scopes) = (String::new(), Vec::new());
+        Self { release: RELEASE, file, epoch, seq, clock_ms, question, order, scopes, place }
     }
 
     /// # Errors
@@ -103,8 +106,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    /// Longer than any token that was ever given out.
-    const LONGEST: usize = 1024;
+    /// Longer than any token that was ever given out: one of 5,000 scopes takes 60 KB.
+    const LONGEST: usize = 64 * 1024;
     if text.len() > LONGEST || !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
@@ -166,9 +169,9 @@ pub(super) fn digest(text: &[u8]) -> String {
 /// A whole list of one moment: the objects' ids in order.
 pub(super) type List = Arc<[u32]>;
 
-/// Epoch, seq, clock, question: ages are counted from the clock, which two walks at one seq need not
-/// share.
-type Name = (i64, i64, i64, String);
+/// Epoch, seq, clock, question, scopes: ages are counted from the clock, which two walks at one seq
+/// need not share, nor the scopes that answered.
+type Name = (i64, i64, i64, String, Vec<Vec<i64>>);
 
 /// The lists at hand, those used last kept longest.
 #[derive(Default)]
@@ -213,7 +216,8 @@ impl Lists {
 }
 
 fn name(cursor: &Cursor) -> Name {
-    (cursor.epoch, cursor.seq, cursor.clock_ms, cursor.question.clone())
+    let Cursor { epoch, seq, clock_ms, question, scopes, .. } = cursor;
+    (*epoch, *seq, *clock_ms, question.clone(), scopes.clone())
 }
 
 #[cfg(test)]
@@ -229,7 +233,7 @@ mod tests {
             let error = Cursor::decode(&token, file, question).unwrap_err();
             assert!(matches!(error, Error::Cursor(_)), "{error}");
         }
-        for bad in ["", "zz", "7b7", "é", &"00".repeat(600), &token[2..]] {
+        for bad in ["", "zz", "7b7", "é", &"00".repeat(40_000), &token[2..]] {
             assert!(matches!(Cursor::decode(bad, "f", "q"), Err(Error::Cursor(_))), "{bad}");
         }
     }

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::request::At;
-use super::route::Source;
+use super::route::{self, Ask, Source};
 use super::rows::{ById, Raw};
 use crate::error::{Error, Result};
 use crate::postings::Moment;
@@ -32,6 +32,41 @@ pub(super) fn seq_of(db: &Connection, at: At, now: Moment) -> Result<i64> {
     }
 }
 
+/// The scopes to read for a moment: one that was listed for the first time after it knows nothing
+/// of it, and must not answer that nothing was there.
+///
+/// # Errors
+/// [`Error::Expired`] where without them nobody answers; else those of the present.
+pub(super) fn choose(
+    db: &Connection,
+    ask: &Ask<'_>,
+    all: &[ScopeRow],
+    seq: i64,
+) -> Result<Vec<Source>> {
+    let now = route::choose(ask, all)?;
+    let mut first = db.prepare_cached("SELECT min(seq_from) FROM segment WHERE scope = ?1")?;
+    let (mut known, mut begun) = (Vec::new(), None);
+    for scope in all {
+        let from: Option<i64> = first.query_row([scope.id], |row| row.get(0))?;
+        match from {
+            // Where history was pruned so may have been an earlier list.
+            Some(from) if from > seq && scope.floor == 0 => {
+                begun = Some(begun.map_or(from, |held: i64| held.min(from)));
+            }
+            _ => known.push(scope.clone()),
+        }
+    }
+    let Some(oldest_seq) = begun else { return Ok(now) };
+    route::choose(ask, &known).map_err(|_| Error::Expired {
+        message: format!(
+            "{} was first listed up to seq {oldest_seq}{}; what was there at seq {seq} is not known",
+            ask.info.name(),
+            since(db, oldest_seq).unwrap_or_default(),
+        ),
+        oldest_seq,
+    })
+}
+
 /// Whether the history of these scopes is whole after `seq`.
 ///
 /// # Errors
@@ -44,8 +79,7 @@ pub(super) fn check_reach(db: &Connection, seq: i64, kept: &[ScopeRow]) -> Resul
     if seq >= floor {
         return Ok(());
     }
-    let since =
-        time_of(db, floor)?.map_or_else(String::new, |ms| format!(", from {}", instant(ms)));
+    let since = since(db, floor)?;
     Err(Error::Expired {
         message: format!(
             "the history begins at seq {floor}{since}; it does not reach back to seq {seq}"
@@ -80,6 +114,12 @@ pub(super) fn time_of(db: &Connection, seq: i64) -> Result<Option<i64>> {
     let mut statement =
         db.prepare_cached("SELECT time_ms FROM version WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
     Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
+}
+
+/// When that was, for a message.
+fn since(db: &Connection, seq: i64) -> Result<String> {
+    let ms = time_of(db, seq)?;
+    Ok(ms.map_or_else(String::new, |ms| format!(", from {}", instant(ms))))
 }
 
 fn instant(ms: i64) -> String {

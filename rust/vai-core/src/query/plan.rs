@@ -8,6 +8,7 @@ use super::columns::{Column, Compared};
 use super::eval::need_of;
 use super::explain::Unindexed;
 use super::facets::{Counter, Grouping};
+use super::past;
 use super::request::{Group, MAX_SORT_KEYS, Request};
 use super::route::{self, Ask, Source};
 use super::steve::{self, Chosen};
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::expr::steve::SteveQuery;
 use crate::expr::{Expr, Field, Fields, SortKey, SortOrder};
 use crate::postings::{Definitions, Need};
-use crate::selector::{FieldSelector, LabelSelector};
+use crate::selector;
 use crate::store::{Inner, Resource, scopes};
 use crate::value::Type;
 
@@ -47,6 +48,16 @@ impl Part {
     }
 }
 
+/// Which scopes are read.
+pub(super) enum Read<'a> {
+    /// Those that answer now.
+    Now,
+    /// Those that answer of what had been listed after this entry of the history.
+    Then(i64),
+    /// Those of each resource, in the order in which they were asked for, that [`read`] gave.
+    Again(&'a [Vec<i64>]),
+}
+
 /// The parts of a request in the order of resource ids, which is that of their locks.
 ///
 /// `now_us` is what ages count from: of a past moment that moment, in microseconds since 1970.
@@ -56,13 +67,14 @@ pub(super) fn parts(
     request: &Request,
     chosen: &Chosen,
     now_us: i64,
+    read: &Read<'_>,
 ) -> Result<Vec<Part>> {
     let mut parts = Vec::with_capacity(request.resources.len());
     for (place, name) in request.resources.iter().enumerate() {
         if request.resources[..place].contains(name) {
             return Err(Error::Invalid(format!("{name} is named twice")));
         }
-        parts.push(part(db, inner, request, chosen, now_us, place)?);
+        parts.push(part(db, inner, request, chosen, now_us, (place, read))?);
     }
     parts.sort_by_key(|part| part.id);
     if parts.windows(2).any(|two| two[0].sort.len() != two[1].sort.len()) {
@@ -84,16 +96,19 @@ fn part(
     request: &Request,
     chosen: &Chosen,
     now_us: i64,
-    place: usize,
+    (place, read): (usize, &Read<'_>),
 ) -> Result<Part> {
-    let labels = LabelSelector::parse(&request.label_selector)?;
-    let fields = FieldSelector::parse(&request.field_selector)?;
+    let (labels, fields) = selector::asked(&request.label_selector, &request.field_selector)?;
     let (id, info) = scopes::resource_named(db, &request.resources[place])?;
     let known = inner.postings.definitions(db, inner, id)?;
     let all = scopes::scopes(db, Some(id))?;
     let namespaces = request.namespaces.as_deref();
     let ask = Ask { info: &info, namespaces, labels: &labels, fields: &fields };
-    let sources = route::choose(&ask, &all)?;
+    let sources = match read {
+        Read::Now => route::choose(&ask, &all)?,
+        Read::Then(seq) => past::choose(db, &ask, &all, *seq)?,
+        Read::Again(ids) => route::again(&ask, &all, ids.get(place).map_or(&[], Vec::as_slice))?,
+    };
     let catalogue = known.catalogue(&info);
     let steve = SteveQuery::parse(&request.steve, &catalogue)?;
     steve::check_revision(&steve.frame, &info, &sources)?;
@@ -200,6 +215,13 @@ pub(super) fn order(parts: &[Part]) -> String {
         types if types.is_empty() => types,
         types => super::cursor::digest(types.as_bytes()),
     }
+}
+
+/// The scopes that each resource is read from, in the order in which they were asked for.
+pub(super) fn read(parts: &[Part]) -> Vec<Vec<i64>> {
+    let mut placed: Vec<&Part> = parts.iter().collect();
+    placed.sort_by_key(|part| part.place);
+    placed.into_iter().map(|part| route::names(&part.sources)).collect()
 }
 
 impl Part {

@@ -51,6 +51,48 @@ pub(super) fn choose(ask: &Ask<'_>, all: &[ScopeRow]) -> Result<Vec<Source>> {
     Ok(chosen)
 }
 
+/// The scopes that a cursor's first page was read from, as [`names`] gave them: by now another one
+/// may be further on, and what it had at that moment may be something else.
+///
+/// # Errors
+/// [`Error::Cursor`] where one of them is no longer kept.
+pub(super) fn again(ask: &Ask<'_>, all: &[ScopeRow], ids: &[i64]) -> Result<Vec<Source>> {
+    let invalid = |why: &str| Error::Cursor(format!("{why}; begin again without a cursor"));
+    if ids.is_empty() {
+        return Err(invalid("this is no cursor"));
+    }
+    let known = |id: &i64| {
+        all.iter()
+            .find(|scope| scope.id == *id)
+            .ok_or_else(|| invalid("a scope that this cursor's pages are of was forgotten"))
+    };
+    let Some(namespaces) = ask.namespaces.filter(|_| ask.info.namespaced) else {
+        let source = |id: &i64| -> Result<Source> {
+            Ok(Source { scope: known(id)?.clone(), namespace: None })
+        };
+        return ids.iter().map(source).collect();
+    };
+    let namespaces = BTreeSet::from_iter(namespaces);
+    if ids.len() != namespaces.len() && ids.len() != 1 {
+        return Err(invalid("this is no cursor"));
+    }
+    let narrowed = |(namespace, id): (&String, &i64)| -> Result<Source> {
+        let scope = known(id)?.clone();
+        let namespace = scope.namespace.is_none().then(|| namespace.clone());
+        Ok(Source { scope, namespace })
+    };
+    namespaces.into_iter().zip(ids.iter().cycle()).map(narrowed).collect()
+}
+
+/// The scopes of sources, in their order; one that all are of is named once.
+pub(super) fn names(sources: &[Source]) -> Vec<i64> {
+    let mut ids: Vec<i64> = sources.iter().map(|source| source.scope.id).collect();
+    if ids.windows(2).all(|two| two[0] == two[1]) {
+        ids.truncate(1);
+    }
+    ids
+}
+
 /// No namespace was named: one scope if it covers all, else all that there are.
 fn whatever_is_kept(ask: &Ask<'_>, all: &[ScopeRow]) -> Result<Vec<Source>> {
     let whole = covering(ask.labels, ask.fields, None, all);

@@ -15,7 +15,7 @@ use super::facets::{self, Counted};
 use super::merge::{self, Entry};
 use super::order::Order;
 use super::past::{self, Changed};
-use super::plan::{self, Counters, Part};
+use super::plan::{self, Counters, Part, Read};
 use super::request::{At, Request};
 use super::rows::{self, ById, Found, Raw};
 use super::scan::{self, PastRow, Patience};
@@ -106,7 +106,13 @@ impl<'a> Run<'a> {
             own = Chosen::of(db, inner, request, at, &patience)?;
             &own
         };
-        let parts = plan::parts(db, inner, request, chosen, clock_ms.saturating_mul(1000))?;
+        let read = match (&resumed, then) {
+            (Some(cursor), _) => Read::Again(&cursor.scopes),
+            (None, Some(then)) => Read::Then(then),
+            (None, None) => Read::Now,
+        };
+        let now_us = clock_ms.saturating_mul(1000);
+        let parts = plan::parts(db, inner, request, chosen, now_us, &read)?;
         let mut explain = Explain::default();
         explain.note("planned", 0, Some(started));
         let run = Self {
@@ -268,6 +274,7 @@ impl<'a> Run<'a> {
         let moment = (self.now.epoch, seq);
         let mut cursor = Cursor::new(&self.file, moment, self.clock_ms, &self.question, place);
         cursor.order = plan::order(&self.parts);
+        cursor.scopes = plan::read(&self.parts);
         cursor
     }
 

@@ -37,6 +37,9 @@ struct Log {
 }
 
 impl Log {
+    /// One begun anew by a commit that is larger than all of the log before it looks as if it had
+    /// grown: only its header would tell, read again after each commit. What is in it is then moved
+    /// later, when 1,000 pages more than those before have come; the RESTART goes by all pages.
     fn committed(&mut self, pages: u64) {
         if pages < self.pages {
             *self = Self { round: self.round + 1, ..Self::default() };

@@ -210,7 +210,7 @@ impl Listing {
     /// All that was pushed is with the writer and durable.
     fn settle(&self) -> Result<()> {
         self.intake.settle()?;
-        self.inner.flush()?;
+        self.inner.flush(Some(self.scope))?;
         self.check()
     }
 }

@@ -183,6 +183,15 @@ impl Store {
         Ok((row.rv.filter(|_| row.published), relist))
     }
 
+    /// As [`Store::checkpoint`], and the scope begins again there: whatever an earlier stream lost is
+    /// behind the checkpoint, so it will be sent once more.
+    pub fn resume(&self, scope: i64) -> Result<(Option<String>, bool)> {
+        // Behind all that the stream queued.
+        self.inner.writer()?.call(|_| Ok(()))?;
+        self.inner.shared.trust(scope);
+        self.checkpoint(scope)
+    }
+
     /// The checkpoint of one scope, or of all, no longer counts.
     pub fn void_checkpoint(&self, scope: Option<i64>, reason: &str) -> Result<()> {
         let reason = reason.to_owned();
@@ -303,8 +312,17 @@ impl Store {
     }
 
     /// Waits until all that was queued is committed; returns the last seq.
+    ///
+    /// # Errors
+    /// What kept a batch of any scope from being committed, until that scope begins again: a list, a
+    /// watch, or [`Store::resume`].
     pub fn flush(&self) -> Result<i64> {
-        self.inner.flush()
+        self.inner.flush(None)
+    }
+
+    /// The same, with the errors of one scope alone.
+    pub fn flush_scope(&self, scope: i64) -> Result<i64> {
+        self.inner.flush(Some(scope))
     }
 
     /// A copy without a WAL, made by `SQLite` itself.
@@ -475,20 +493,23 @@ impl Inner {
         Ok(())
     }
 
-    fn flush(&self) -> Result<i64> {
+    fn flush(&self, scope: Option<i64>) -> Result<i64> {
         let (reply, answer) = crossbeam_channel::bounded(1);
+        let shared = Arc::clone(&self.shared);
         self.writer()?.send(Job {
             work: None,
             done: Box::new(move |_| {
                 // The caller is gone only if its thread died.
-                let _ = reply.send(());
+                let _ = reply.send(shared.lost(scope));
             }),
             bytes: 0,
             alone: true,
             patient: false,
         })?;
-        answer.recv().map_err(|_| Error::Closed)?;
-        Ok(self.shared.seq())
+        match answer.recv().map_err(|_| Error::Closed)? {
+            Some(error) => Err(error),
+            None => Ok(self.shared.seq()),
+        }
     }
 
     fn put_columns(&self, resource: i64, columns: &[u8]) -> Result<()> {

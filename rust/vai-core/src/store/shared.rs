@@ -90,6 +90,15 @@ impl Shared {
         self.distrusted.lock().entry(scope).or_insert(error);
     }
 
+    /// Why a batch of this scope, or of any, is not in the file.
+    pub(super) fn lost(&self, scope: Option<i64>) -> Option<Error> {
+        let distrusted = self.distrusted.lock();
+        match scope {
+            Some(scope) => distrusted.get(&scope).cloned(),
+            None => distrusted.values().next().cloned(),
+        }
+    }
+
     /// The scope begins again; returns why it was distrusted, if it was.
     pub(super) fn trust(&self, scope: i64) -> Option<Error> {
         self.distrusted.lock().remove(&scope)
@@ -276,6 +285,7 @@ impl Shared {
     pub(super) fn drop_scope(&self, scope: i64) {
         let mut board = self.board.lock();
         board.live.scopes.remove(&scope);
+        self.distrusted.lock().remove(&scope);
         let now = live::boottime_s();
         self.write(&mut board, now);
     }

@@ -157,7 +157,7 @@ impl Watching {
 
     /// The stream ended, and all of it is durable: else, and inside a frame, that is an error.
     pub fn finish(&mut self) -> Result<()> {
-        self.inner.flush()?;
+        self.inner.flush(Some(self.scope))?;
         self.check()?;
         Ok(self.feed.finish()?)
     }

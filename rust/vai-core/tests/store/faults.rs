@@ -59,12 +59,12 @@ fn after_a_full_disk_the_stream_goes_on_at_the_checkpoint_and_nothing_is_missing
     };
     assert!(matches!(error, Error::DiskFull(_)), "{error}");
     assert!(matches!(watch.finish(), Err(Error::DiskFull(_))));
-    store.flush().unwrap();
     assert_sound(&store);
 
     // Whoever remembers where the stream stopped is told once that it is not there.
     store.limit_pages(0).unwrap();
     assert!(matches!(store.begin_watch(scope, false).map(drop), Err(Error::DiskFull(_))));
+    store.flush().unwrap();
     let checkpoint: u64 = store.checkpoint(scope).unwrap().0.unwrap().parse().unwrap();
     assert!(checkpoint < sent);
     let mut watch = store.begin_watch(scope, false).unwrap();
@@ -75,6 +75,49 @@ fn after_a_full_disk_the_stream_goes_on_at_the_checkpoint_and_nothing_is_missing
     assert_eq!(keys(&store, "a").len(), usize::try_from(sent).unwrap() - 1);
     assert_eq!(store.checkpoint(scope).unwrap(), (Some(sent.to_string()), false));
     assert_sound(&store);
+}
+
+#[test]
+fn a_flush_says_that_what_was_pushed_is_not_there_until_the_scope_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let (full, quiet) = (
+        store.ensure_scope(spec("pods", Some("a"), "")).unwrap(),
+        store.ensure_scope(spec("pods", Some("b"), "")).unwrap(),
+    );
+    load(&store, full, [], 1);
+    load(&store, quiet, [], 1);
+    store.limit_pages(1).unwrap();
+    let mut watch = store.begin_watch(full, false).unwrap();
+    let mut frames = Vec::new();
+    for rv in 2..200 {
+        frames.extend(event("ADDED", &big(&format!("p{rv}"), rv)));
+    }
+    // What was pushed last: nobody pushes again to hear of it.
+    watch.push(&frames).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(store.flush_scope(full), Err(Error::DiskFull(_))));
+        assert!(matches!(store.flush(), Err(Error::DiskFull(_))));
+    }
+    // Another scope has lost nothing.
+    store.flush_scope(quiet).unwrap();
+    // A proof does not count.
+    let age = |store: &Store| {
+        let all = store.scope_status().unwrap();
+        all.into_iter().find(|found| found.id == full).and_then(|found| found.freshness.age_s)
+    };
+    assert_eq!(age(&store), None);
+    store.proven(full, 1.0).unwrap();
+    assert!(store.flush_scope(full).is_err());
+    assert_eq!(age(&store), None);
+
+    store.limit_pages(0).unwrap();
+    assert_eq!(store.resume(full).unwrap(), (Some("1".into()), false));
+    store.flush().unwrap();
+    let mut watch = store.begin_watch(full, false).unwrap();
+    watch.push(&frames).unwrap();
+    store.flush().unwrap();
+    assert_eq!(keys(&store, "a").len(), 198);
 }
 
 #[test]

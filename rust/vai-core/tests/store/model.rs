@@ -34,6 +34,8 @@ pub(crate) struct Scope {
     pub(crate) published: bool,
     pub(crate) void: bool,
     pub(crate) rv: Option<u64>,
+    /// Behind which entry of the history the first list ended.
+    pub(crate) listed: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -107,7 +109,9 @@ impl Model {
         for pod in listed.values() {
             self.put(scope, pod, true);
         }
+        let seq = self.seq;
         let scope = self.scope(scope);
+        scope.listed.get_or_insert(seq);
         scope.published = true;
         scope.void = false;
         scope.rv = Some(rv);

@@ -142,6 +142,55 @@ fn a_walk_by_cursor_shows_the_moment_of_its_first_page() {
     assert!(found == wanted, "{} of {} rows", found.len(), wanted.len());
 }
 
+/// Of two scopes that know the answer the one that is further on is read, which may be another one
+/// when the second page is asked for.
+#[test]
+fn a_walk_by_cursor_goes_on_in_the_scopes_of_its_first_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let store = writer(&path, options());
+    let (all, one) = (
+        store.ensure_scope(spec("pods", None, "")).unwrap(),
+        store.ensure_scope(spec("pods", Some("a"), "")).unwrap(),
+    );
+    let early: Vec<Pod> = (0..4).map(|number| pod(number * 3, 1)).collect();
+    let late: Vec<Pod> = (2..9).map(|number| pod(number * 3, 2)).collect();
+    load(&store, one, &late, 2);
+    load(&store, all, &early, 3);
+    let request = Request { limit: 3, namespaces: Some(vec!["a".to_owned()]), ..pods() };
+    let first = store.query(&request).unwrap();
+    assert_eq!((first.total(), first.scopes()), (4, &[all][..]));
+    let next = Request { cursor: first.cursor().unwrap().into(), ..request };
+    load(&store, one, &late, 4);
+    for reading in [&store, &reader(&path)] {
+        let page = reading.query(&next).unwrap();
+        assert_eq!(page.keys().collect::<Vec<_>>(), ["a/p009"]);
+        assert_eq!((page.total(), page.scopes()), (4, &[all][..]));
+    }
+    store.forget(all).unwrap();
+    let gone = store.query(&next).map(|page| page.total());
+    assert!(matches!(gone, Err(Error::Cursor(_) | Error::Expired { .. })), "{gone:?}");
+}
+
+/// A larger scope that is listed meanwhile had nothing at that moment.
+#[test]
+fn a_walk_by_cursor_does_not_go_on_in_a_scope_that_was_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    for namespace in ["a", "b"] {
+        let scope = store.ensure_scope(spec("pods", Some(namespace), "")).unwrap();
+        let kept: Vec<Pod> = (0..6).map(|number| pod(number, 1)).collect();
+        load(&store, scope, kept.iter().filter(|pod| pod.namespace == namespace), 2);
+    }
+    let request = Request { limit: 3, ..pods() };
+    let first = store.query(&request).unwrap();
+    let all = store.ensure_scope(spec("pods", None, "")).unwrap();
+    load(&store, all, &[pod(7, 3)], 3);
+    let next = Request { cursor: first.cursor().unwrap().into(), ..request };
+    let page = store.query(&next).unwrap();
+    assert_eq!((page.keys().collect::<Vec<_>>(), page.total()), (vec!["b/p004"], 4));
+}
+
 #[test]
 fn a_scan_of_bodies_ends_when_nobody_waits_for_it() {
     let (_folder, store, _) = filled();

@@ -20,8 +20,8 @@ from tests.unit.cache.oracle.language import (
     known,
     tests,
 )
-from tests.unit.cache.oracle.model import Objects
 from tests.unit.cache.oracle.places import PLACES, Json, Place, key_of
+from tests.unit.cache.oracle.scopes import Objects, selectable
 from tests.unit.cache.oracle.selectors import Requirement, Term, written
 from tests.unit.cache.oracle.values import Value, exact, literal, parse, told
 from vai.cache.question import Asked
@@ -91,7 +91,7 @@ def _concerned(question: Question, name: str, one: Json) -> bool:
     return (
         _seen(question, one)
         and all(requirement.selects(one) for requirement in question.labels)
-        and all(term.selects(_selectable(name, term.field, one)) for term in question.fields)
+        and all(term.selects(selectable(name, term.field, one)) for term in question.fields)
     )
 
 
@@ -103,16 +103,6 @@ def _seen(question: Question, one: Json) -> bool:
         and (part.names is None or one["metadata"]["name"] in part.names)
         for part in question.access
     )
-
-
-def _selectable(name: str, field: str, one: Json) -> str:
-    if field == "metadata.name":
-        return str(one["metadata"]["name"])
-    place = next(place for place in PLACES[name] if place.name == field)
-    found = place.values(one)
-    if not found:
-        return ""
-    return str(found[0]).lower() if place.type == "bool" else str(found[0])
 
 
 def _compare(question: Question, a: Row, b: Row) -> int:

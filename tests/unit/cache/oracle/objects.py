@@ -7,8 +7,9 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from tests.unit.cache.oracle.model import SPACES, Delete, Put, Relist, Reopen, Write
+from tests.unit.cache.oracle.model import Delete, Put, Relist, Reopen, Write
 from tests.unit.cache.oracle.places import Json
+from tests.unit.cache.oracle.scopes import SPACES
 from tests.unit.cache.oracle.values import Number
 
 #: Equal up to where an index cuts them, in the middle of a character.

@@ -19,7 +19,6 @@ from tests.unit.cache.oracle.language import (
     No,
     Test,
 )
-from tests.unit.cache.oracle.model import SPACES
 from tests.unit.cache.oracle.objects import (
     LABEL_KEYS,
     LABEL_VALUES,
@@ -28,6 +27,7 @@ from tests.unit.cache.oracle.objects import (
     NUMBERS,
 )
 from tests.unit.cache.oracle.places import COMMON, NAME, PLACES, SELECTABLE, Place
+from tests.unit.cache.oracle.scopes import LAYOUTS, SPACES, Kept
 from tests.unit.cache.oracle.selectors import Requirement, Term
 from tests.unit.cache.oracle.values import parse
 
@@ -212,12 +212,19 @@ def questions(draw: st.DrawFn) -> Question:
     groups = st.lists(st.sampled_from(single), min_size=1, max_size=2, unique_by=repr).map(tuple)
     distinct = draw(some_or_none(place, None))
     is_text = distinct is not None and distinct.type == "text"
+    # What a scope keeps is asked for as it keeps it, among other things.
+    kept = draw(some_or_none(st.sampled_from(LAYOUTS["parts"]), Kept()))
+    kept = kept if resources == ("pods",) else Kept()
+    inside = st.just(None if kept.namespace is None else (kept.namespace,))
+    somewhere = some_or_none(spaces, None) if kept.namespace is None else inside
     return Question(
         resources=resources,
-        namespaces=None if resources == ("nodes",) else draw(some_or_none(spaces, None)),
+        namespaces=None if resources == ("nodes",) else draw(somewhere),
         where=draw(conditions(places)),
-        labels=draw(some_or_none(st.lists(requirements(), max_size=2).map(tuple), ())),
-        fields=draw(some_or_none(st.lists(terms(resources), max_size=2).map(tuple), ())),
+        labels=kept.labels
+        + draw(some_or_none(st.lists(requirements(), max_size=2).map(tuple), ())),
+        fields=kept.fields
+        + draw(some_or_none(st.lists(terms(resources), max_size=2).map(tuple), ())),
         access=draw(some_or_none(partitions(), None)),
         sort=tuple(draw(sort)),
         limit=draw(some_or_none(st.integers(1, 5), None)),

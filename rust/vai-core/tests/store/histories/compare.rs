@@ -42,13 +42,23 @@ impl World {
 
     /// The best of the scopes that cover a question, by the rules of the documentation.
     fn covering(&self, namespace: Option<&str>, selector: &Selector) -> Option<i64> {
+        self.covering_of(namespace, selector, &|_| true)
+    }
+
+    /// Of some of the scopes.
+    fn covering_of(
+        &self,
+        namespace: Option<&str>,
+        selector: &Selector,
+        among: &dyn Fn(&Scope) -> bool,
+    ) -> Option<i64> {
         let asked: Vec<&str> = selector.labels.split(',').collect();
         let mut best: Option<(usize, &Scope)> = None;
         for (number, (kept_in, kept)) in SCOPES.iter().enumerate() {
             let covers = (kept_in.is_none() || *kept_in == namespace)
                 && (kept.is_empty() || asked.contains(kept));
             let scope = &self.model.scopes[&self.ids[number]];
-            if !covers {
+            if !covers || !among(scope) {
                 continue;
             }
             let better = best.is_none_or(|(held_number, held)| {
@@ -108,20 +118,10 @@ impl World {
     fn compare_rows(&self, store: &Store, selector: &Selector, namespaces: Option<&[&str]>) {
         let request = request(selector, namespaces);
         let found = store.query(&request);
-        let published = |id: &i64| self.model.scopes[id].published;
-        let sources: Vec<i64> = match namespaces {
-            Some(names) => {
-                names.iter().map(|name| self.covering(Some(name), selector).unwrap()).collect()
-            }
-            None => match self.covering(None, selector).filter(published) {
-                Some(id) => vec![id],
-                None => self.ids.iter().copied().filter(published).collect(),
-            },
-        };
-        if sources.is_empty() || !sources.iter().all(published) {
+        let Some(sources) = self.sources(selector, namespaces, &|_| true) else {
             assert!(matches!(found, Err(Error::NotSynced(_))), "{:?}", selector.labels);
             return;
-        }
+        };
         let rows = found.unwrap();
         let within =
             |pod: &Pod| namespaces.is_none_or(|names| names.contains(&pod.namespace.as_str()));
@@ -136,9 +136,33 @@ impl World {
         if namespaces.is_none_or(|names| names.len() > 1) {
             Self::compare_query(store, selector, namespaces, &expected);
             for position in self.remembered.first().into_iter().chain(self.remembered.last()) {
-                self.compare_past(store, selector, namespaces, &sources, *position);
+                self.compare_past(store, selector, namespaces, *position);
             }
         }
+    }
+
+    /// Which of these scopes are read; `None` where they do not answer.
+    fn sources(
+        &self,
+        selector: &Selector,
+        namespaces: Option<&[&str]>,
+        among: &dyn Fn(&Scope) -> bool,
+    ) -> Option<Vec<i64>> {
+        let published = |id: &i64| {
+            let scope = &self.model.scopes[id];
+            scope.published && among(scope)
+        };
+        let sources: Vec<i64> = match namespaces {
+            Some(names) => {
+                let each = names.iter().map(|name| self.covering_of(Some(name), selector, among));
+                each.collect::<Option<_>>()?
+            }
+            None => match self.covering_of(None, selector, among).filter(published) {
+                Some(id) => vec![id],
+                None => self.ids.iter().copied().filter(published).collect(),
+            },
+        };
+        (!sources.is_empty() && sources.iter().all(published)).then_some(sources)
     }
 
     /// The same question in parts, in other orders, and counted.
@@ -194,17 +218,32 @@ impl World {
         store: &Store,
         selector: &Selector,
         namespaces: Option<&[&str]>,
-        sources: &[i64],
         (epoch, seq): (i64, i64),
     ) {
         let at = Some(At::Position { epoch, seq });
         let found = store.query(&Request { at, ..request(selector, namespaces) });
         let lost = self.epochs.get(&epoch).is_some_and(|end| seq > *end);
+        // A scope that was not listed yet knows nothing of that moment; one that is being listed for
+        // the first time never answers.
+        let known = |scope: &Scope| scope.listed.is_none_or(|listed| listed <= seq);
         if lost || found.is_err() {
-            assert!(lost || self.pruned || seq < self.model.floor, "{:?}", found.err());
+            assert!(
+                lost || self.pruned
+                    || seq < self.model.floor
+                    || self.sources(selector, namespaces, &known).is_none(),
+                "{:?}",
+                found.err()
+            );
             assert!(matches!(found, Err(Error::Expired { .. })), "{:?}", found.err());
             return;
         }
+        if self.pruned && !self.model.scopes.values().all(known) {
+            // Of one whose history is pruned it is not known when it was first listed.
+            return;
+        }
+        let Some(sources) = self.sources(selector, namespaces, &known) else {
+            panic!("an answer of a time before the first list, at {seq}");
+        };
         let mut past = self.model.clone();
         past.scopes.values_mut().for_each(|scope| scope.objects.clear());
         for change in self.model.changes.iter().filter(|change| change.seq <= seq) {
@@ -216,7 +255,7 @@ impl World {
         }
         let within =
             |pod: &Pod| namespaces.is_none_or(|names| names.contains(&pod.namespace.as_str()));
-        let then = World::merged_in(&past, sources, namespaces, |pod| {
+        let then = World::merged_in(&past, &sources, namespaces, |pod| {
             within(pod) && (selector.matches)(pod)
         });
         let what = format!("{:?} in {namespaces:?} at {seq}", selector.labels);
