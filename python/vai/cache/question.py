@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -143,8 +144,8 @@ def list_question(
 ) -> Question:
     """The question that `list` asks."""
     offset = asked.get("offset", 0)
-    if offset < 0:
-        raise InvalidRequestError(f"offset must not be negative, it is {offset}")
+    if not 0 <= offset <= sys.maxsize:
+        raise InvalidRequestError(f"offset must be between 0 and {sys.maxsize}, not {offset}")
     base = Request(
         resources=(),
         sort=names(asked.get("sort", ())),
@@ -197,6 +198,8 @@ def moment(at: At) -> AtPosition | AtTime | None:
                 raise InvalidRequestError(
                     f"at={at!r} has no time zone: say datetime.now(UTC), or .astimezone()"
                 )
+            if at.timestamp() > time.time():
+                raise InvalidRequestError(f"at={at!r} lies in the future")
             return AtTime(_ms(at.timestamp()))
         case _:
             raise InvalidRequestError(f"at={at!r}: a Position, a datetime or a timedelta")
@@ -231,8 +234,8 @@ def counted(limit: int | None, what: str) -> int:
     """A number of things wanted; None for all that is usual.
 
     Raises:
-        InvalidRequestError: less than one.
+        InvalidRequestError: less than one, or more than could be counted.
     """
-    if limit is not None and limit < 1:
-        raise InvalidRequestError(f"{what} must be at least 1, not {limit}")
+    if limit is not None and not 1 <= limit <= sys.maxsize:
+        raise InvalidRequestError(f"{what} must be between 1 and {sys.maxsize}, not {limit}")
     return limit or 0

@@ -28,6 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The end of what is being typed that may be the beginning of a field's name.
 _NAME = re.compile(r"[\w./\[\]*-]*$")
+#: More objects than that no file has (their ids fit 32 bits).
+_COUNT = click.IntRange(min=1, max=2**32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,8 @@ _OPTIONS = (
         shell_complete=complete_field,
         help="Order, by comma or repeated; -FIELD for descending.  [default: namespace/name]",
     ),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many."),
-    click.option(
-        "--page", type=click.IntRange(min=1), metavar="N", help="With --limit: the N-th page."
-    ),
+    click.option("--limit", type=_COUNT, metavar="N", help="At most so many."),
+    click.option("--page", type=_COUNT, metavar="N", help="With --limit: the N-th page."),
     click.option(
         "--cursor",
         metavar="TOKEN",
@@ -229,16 +229,20 @@ def moment(text: str) -> AtPosition | AtTime:
     position = re.fullmatch(r"(\d{1,18}):(\d{1,18})", text)
     if position:
         return AtPosition(int(position[1]), int(position[2]))
+    now = time.time()
     try:
-        return AtTime(int((time.time() - parse_duration(text)) * 1000))
-    except InvalidRequestError:
-        pass
-    try:
-        return AtTime(int(datetime.fromisoformat(text).astimezone().timestamp() * 1000))
+        try:
+            then = now - parse_duration(text)
+        except InvalidRequestError:
+            then = datetime.fromisoformat(text).astimezone().timestamp()
+        found = AtTime(int(then * 1000))
     except (ValueError, OverflowError):
         raise click.BadParameter(
             f"{text!r} is no moment: 10m, 2026-05-01T12:00:00Z or EPOCH:SEQ", param_hint="'--at'"
         ) from None
+    if then > now:
+        raise click.BadParameter(f"{text!r} lies in the future", param_hint="'--at'")
+    return found
 
 
 @contextmanager

@@ -20,6 +20,8 @@ EXIT_ERROR: Final = 1
 EXIT_STALE: Final = 3
 EXIT_INTERRUPTED: Final = 130
 """128 + SIGINT, as shells report it."""
+#: Characters of a text that are shown on each side of a wrong one: more than a terminal's line.
+_AROUND: Final = 100
 
 
 class Failure(click.ClickException):
@@ -64,8 +66,12 @@ def caret(message: str, text: str, position: int) -> str:
     at = min(position, len(text))
     # One line of it: an expression may have several.
     start = text.rfind("\n", 0, at) + 1
-    line = text[start:].split("\n", 1)[0]
-    return f"{message}\n  {line}\n  {' ' * (at - start)}^"
+    end = text.find("\n", at)
+    end = len(text) if end < 0 else end
+    first, last = max(start, at - _AROUND), min(end, at + _AROUND)
+    before, behind = "…" * (first > start), "…" * (last < end)
+    line = f"{before}{text[first:last]}{behind}"
+    return f"{message}\n  {line}\n  {' ' * (len(before) + at - first)}^"
 
 
 def misread(

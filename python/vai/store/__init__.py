@@ -28,13 +28,14 @@ from vai._core import (
     after_fork_in_parent,
     before_fork,
     boottime_s,
-    compare_resource_versions,
     field_name,
     nearest,
-    parse_field_selector,
-    parse_label_selector,
 )
+from vai._core import compare_resource_versions as _compare
+from vai._core import parse_field_selector as _parse_field
+from vai._core import parse_label_selector as _parse_label
 from vai.store.catalogue import Catalogue
+from vai.store.crossing import crossing
 from vai.store.request import (
     AtPosition,
     AtTime,
@@ -52,6 +53,10 @@ from vai.store.request import (
     Summed,
 )
 from vai.store.store import Column, ExportAsk, ExportColumn, ExportPart, Store
+
+compare_resource_versions = crossing(_compare)
+parse_field_selector = crossing(_parse_field)
+parse_label_selector = crossing(_parse_label)
 
 os.register_at_fork(
     before=before_fork,

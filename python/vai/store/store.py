@@ -19,6 +19,7 @@ from vai.errors import (
     UnknownResourceError,
 )
 from vai.store.catalogue import Catalogue
+from vai.store.crossing import crossing
 from vai.store.request import Request
 from vai.types import (
     Cluster,
@@ -200,6 +201,7 @@ class Store:
         fresh = len(catalogue) and time.monotonic() - at < _CATALOGUE_S
         return catalogue if fresh else self._refresh()
 
+    @crossing
     def resolve(self, word: str) -> Resource:
         """The resource that kubectl would take for this word.
 
@@ -234,6 +236,7 @@ class Store:
 
     # scopes
 
+    @crossing
     def ensure_scope(
         self,
         resource: Resource,
@@ -285,6 +288,7 @@ class Store:
         """The fields that a resource is indexed by, or all; no object is read for that."""
         return _FIELDS.decode(self._core.fields(None if resource is None else resource.name))
 
+    @crossing
     def index(
         self, resource: Resource, path: str, kind: str = "text", *, many: bool | None = None
     ) -> None:
@@ -294,6 +298,7 @@ class Store:
         """
         self._core.index(resource.name, path, kind, many)
 
+    @crossing
     def unindex(self, resource: Resource, path: str) -> None:
         """Drop a field that `index` added. Raises ReadOnlyError or UnknownFieldError."""
         self._core.unindex(resource.name, path)
@@ -340,6 +345,7 @@ class Store:
 
     # reading
 
+    @crossing
     def get(self, resource: Resource, namespace: str | None, name: str) -> Row | None:
         """None = proven absent. Raises NotSyncedError or NotKeptError where that is unknown."""
         return self._core.get(resource.name, namespace, name)
@@ -362,6 +368,7 @@ class Store:
             )
         )
 
+    @crossing
     def query(self, request: Request) -> Rows:
         """Anything that can be asked; see `vai._core.Store.query`.
 
@@ -374,6 +381,7 @@ class Store:
         """The last commit."""
         return Position(*self._core.position())
 
+    @crossing
     def changes(
         self,
         resources: Sequence[Resource],
@@ -402,10 +410,12 @@ class Store:
         """The oldest position from which all of them can be followed."""
         return Position(*self._core.oldest([found.name for found in resources]))
 
+    @crossing
     def position_at(self, unix_s: float) -> Position:
         """Behind the last change that was committed at or before a Unix time."""
         return Position(*self._core.position_at(int(unix_s * 1000)))
 
+    @crossing
     def relations(
         self,
         resource: Resource,
@@ -418,6 +428,7 @@ class Store:
         """See `vai._core.Store.relations`."""
         return self._core.relations(resource.name, key, owners, depth, neighbours)
 
+    @crossing
     def consumer(self, name: str) -> Consumer:
         """Become the consumer of a name. Raises ConsumerBusyError while another one is that."""
         return self._core.consumer(name)
@@ -426,6 +437,7 @@ class Store:
         """All named consumers, by name."""
         return _CONSUMERS.decode(self._core.consumers())
 
+    @crossing
     def forget_consumer(self, name: str) -> bool:
         """Delete a consumer's position; False if it has none."""
         return self._core.forget_consumer(name)
@@ -438,6 +450,7 @@ class Store:
         """Wait for a change of a scope's state after `generation`. Returns the new one."""
         return self._core.wait_status(generation, timeout_s)
 
+    @crossing
     def export(
         self,
         asks: Sequence[ExportAsk],

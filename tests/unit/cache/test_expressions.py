@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -219,6 +220,47 @@ def test_absurd_input_is_refused_or_answered_at_once(cache: vai.Cache, asked: An
     assert time.monotonic() - started < 5
 
 
+HALF = "a\udcffb"
+
+
+ASKS: dict[str, Callable[[vai.Cache], Any]] = {
+    "where": lambda cache: cache.list("pods", where=f"name = '{HALF}'"),
+    "field": lambda cache: cache.list("pods", HALF),
+    "labels": lambda cache: cache.list("pods", label_selector=HALF),
+    "fields": lambda cache: cache.list("pods", field_selector=f"metadata.name={HALF}"),
+    "sort": lambda cache: cache.list("pods", sort=HALF),
+    "steve": lambda cache: cache.list("pods", steve=f"filter=name={HALF}"),
+    "cursor": lambda cache: cache.list("pods", cursor=HALF),
+    "version": lambda cache: cache.list("pods", min_resource_version=HALF),
+    "access": lambda cache: cache.list("pods", access=[vai.Partition(namespace=HALF)]),
+    "resource": lambda cache: cache.list(HALF),
+    "count": lambda cache: cache.count("pods", where=HALF),
+    "prefix": lambda cache: cache.distinct("pods", "nodeName", prefix=HALF),
+    "name": lambda cache: cache.get("pods", HALF, namespace="dev"),
+    "key": lambda cache: cache.get("pods", f"dev/{HALF}"),
+    "snapshot": lambda cache: cache.snapshot("pods", label_selector=HALF),
+    "follow": lambda cache: cache.changes("pods", where=HALF),
+    "consumer": lambda cache: cache.changes("pods", consumer=HALF),
+    "related": lambda cache: cache.related("pods", HALF, namespace="dev"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS.keys())
+def test_half_a_character_is_refused_with_its_place(
+    cache: vai.Cache, ask: Callable[[vai.Cache], Any]
+) -> None:
+    with pytest.raises((vai.InvalidRequestError, vai.UnknownResourceError)) as caught:
+        ask(cache)
+    caught.value.args[0].encode()
+
+
+def test_a_nul_is_a_character_like_any_other(cache: vai.Cache) -> None:
+    assert cache.count("pods", where="name = 'a\0b'") == 0
+    assert cache.get("pods", "a\0b", namespace="dev") is None
+    with pytest.raises(vai.InvalidSelectorError):
+        cache.list("pods", label_selector="a=\0")
+
+
 def test_limits_beyond_all_rows_are_all_rows(cache: vai.Cache) -> None:
     assert len(cache.list("pods", limit=2**63 - 1)) == 4
     assert len(cache.list("pods", limit=2**63 - 1, offset=3)) == 1
@@ -237,6 +279,8 @@ def test_a_cursor_of_something_else_is_refused(cache: vai.Cache) -> None:
     for wrong, says in (
         (forged(r=99), "another release"),
         (forged(f="other"), "another file"),
+        (forged(c=[[99]]), "forgotten"),
+        (forged(c=[]), "no cursor"),
         (cursor[:-2], "no cursor"),
         ("zz", "no cursor"),
     ):

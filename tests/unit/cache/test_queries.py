@@ -332,7 +332,13 @@ def test_a_past_out_of_reach_is_expired(cache: vai.Cache) -> None:
         cache.list("pods", at=vai.Position(99, 1))
 
 
-@pytest.mark.parametrize("at", [datetime(2026, 1, 1), timedelta(seconds=-1), "10m", 5])  # noqa: DTZ001
+@pytest.mark.parametrize("at", [
+    datetime(2026, 1, 1),  # noqa: DTZ001
+    datetime.now(UTC) + timedelta(days=1),
+    timedelta(seconds=-1),
+    "10m",
+    5,
+])  # fmt: skip
 def test_a_moment_that_is_none_is_refused(cache: vai.Cache, at: Any) -> None:
     with pytest.raises(vai.InvalidRequestError, match="at="):
         cache.list("pods", at=at)

@@ -231,6 +231,9 @@ def test_any_path_orders_and_counts(run: Run) -> None:
         ("--count", "--facet", "phase"),
         ("--sum", "restarts"),
         ("--at", "soon"),
+        ("--at", "2999-01-01"),
+        ("--at", "9" * 400 + "d"),
+        ("--limit", str(2**63)),
         ("--sort", "age,"),
         ("--facet", "phase", "-o", "yaml"),
     ],
@@ -255,6 +258,23 @@ def test_pages_are_of_one_resource(run: Run) -> None:
 def test_the_caret_counts_characters_of_its_line() -> None:
     assert caret("m", "name = 'ü' and", 10) == "m\n  name = 'ü' and\n            ^"
     assert caret("m", "a = b and\nc >", 13) == "m\n  c >\n     ^"
+
+
+def test_the_caret_shows_a_long_line_around_its_place() -> None:
+    message, line, place = caret("m", "a" * 5_000 + "?" + "b" * 1_000_000, 5_000).splitlines()
+    assert (message, line[place.index("^")]) == ("m", "?")
+    assert line == "  …" + "a" * 100 + "?" + "b" * 99 + "…"
+
+
+def test_arguments_that_are_no_text_are_refused_without_a_traceback(build: Builder) -> None:
+    for option in ("-w", "-l", "--field-selector", "--sort", "--cursor", "--facet"):
+        done = subprocess.run(
+            [sys.executable, "-m", "vai", "get", "pods", "-A", option, b"name = \xff"],
+            env=os.environ | {"VAI_FILE": str(build.path)}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.startswith(b"vai: ")
+        assert b"Traceback" not in done.stderr
 
 
 def test_moments() -> None:
