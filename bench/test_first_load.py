@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench import memory, race
+from bench import memory, race, warm
 from bench.contenders import CONTENDERS
 from bench.prepared import Prepared
 
@@ -54,3 +55,13 @@ def test_first_load(
         **{"objects/s": round(speed)},
         **memory.measure(contender, prepared.folder, tmp_path),
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is resident")
+def test_memory_of_a_load_and_a_warm_query_mix(
+    benchmark: Any, prepared: Prepared, tmp_path: Path
+) -> None:
+    started = time.perf_counter()
+    sizes = warm.measure(prepared.folder, tmp_path)
+    group = f"memory of one process: {prepared.count} pods loaded, then a warm query mix"
+    race.show(benchmark, group, [time.perf_counter() - started], **sizes)
