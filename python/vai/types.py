@@ -5,6 +5,7 @@ Nothing here does any work beyond itself; no other module of vai is imported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -348,8 +349,16 @@ def _largest(ages: Iterable[float | None]) -> float | None:
 
 
 def seconds(value: float | timedelta | None) -> float | None:
-    """A duration argument as seconds."""
-    return value.total_seconds() if isinstance(value, timedelta) else value
+    """A duration argument as seconds.
+
+    Raises:
+        ValueError: NaN, which nothing is longer than: any answer would be fresh enough.
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if value is not None and math.isnan(value):
+        raise ValueError("a duration that is not a number (NaN)")
+    return value
 
 
 #: Below this, tenths of a second are worth a reader's eye.

@@ -188,6 +188,8 @@ def moment(at: At) -> AtPosition | AtTime | None:
         case None:
             return None
         case Position(epoch=epoch, seq=seq):
+            if max(abs(epoch), abs(seq)) > sys.maxsize:
+                raise InvalidRequestError(f"at={at!r}: no position has such numbers")
             return AtPosition(epoch, seq)
         case timedelta():
             if at < timedelta(0):

@@ -232,7 +232,8 @@ def moment(text: str) -> AtPosition | AtTime:
     now = time.time()
     try:
         try:
-            then = now - parse_duration(text)
+            # No history is older than that.
+            then = max(0.0, now - parse_duration(text))
         except InvalidRequestError:
             then = datetime.fromisoformat(text).astimezone().timestamp()
         found = AtTime(int(then * 1000))

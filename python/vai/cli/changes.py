@@ -156,7 +156,7 @@ def _since(text: str | None, *, once: bool) -> Since:
 
     try:
         return timedelta(seconds=parse_duration(text))
-    except InvalidRequestError:
+    except (InvalidRequestError, OverflowError):
         raise click.BadParameter(
             f"{text!r}: a position as 1/2345, a duration as 10m, or beginning",
             param_hint="'--since'",

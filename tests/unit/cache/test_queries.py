@@ -336,12 +336,18 @@ def test_a_past_out_of_reach_is_expired(cache: vai.Cache) -> None:
     datetime(2026, 1, 1),  # noqa: DTZ001
     datetime.now(UTC) + timedelta(days=1),
     timedelta(seconds=-1),
+    vai.Position(2**63, 1),
     "10m",
     5,
 ])  # fmt: skip
 def test_a_moment_that_is_none_is_refused(cache: vai.Cache, at: Any) -> None:
     with pytest.raises(vai.InvalidRequestError, match="at="):
         cache.list("pods", at=at)
+
+
+def test_an_age_that_is_no_number_does_not_make_everything_fresh(cache: vai.Cache) -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        cache.list("pods", max_age=float("nan"))
 
 
 def test_moments_as_the_core_takes_them() -> None:

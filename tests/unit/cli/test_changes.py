@@ -141,6 +141,14 @@ def test_a_consumer_is_forgotten_by_name_while_the_writer_runs_but_not_while_it_
     assert len(found.splitlines()) == 5
 
 
+@pytest.mark.parametrize("since", ["soon", "1/x", "-5m", "9" * 30 + "d", "9" * 400 + "d"])
+def test_what_is_no_beginning_is_wrong_usage(writer: Writer, run: Run, since: str) -> None:
+    writer.play()
+    done = run("changes", "pods", "--once", "--since", since)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--since" in done.stderr
+
+
 def test_a_resource_or_a_consumer_is_forgotten_not_both(writer: Writer, run: Run) -> None:
     writer.play()
     for arguments in ((), ("pods", "--consumer", "c"), ("--consumer", "c", "-n", "shop")):

@@ -9,7 +9,7 @@ use crate::db::live::unix_ms;
 use crate::error::Result;
 use crate::expr::{Expr, Fields, Matcher};
 use crate::field::FieldSet;
-use crate::selector::{FieldSelector, LabelSelector};
+use crate::selector;
 use crate::store::{Inner, Op, scopes};
 
 /// A filter of changes as the user wrote it; by default all changes.
@@ -41,8 +41,7 @@ impl Filter {
         resources: &[String],
         asked: &ChangeFilter,
     ) -> Result<Self> {
-        let labels = LabelSelector::parse(&asked.label_selector)?;
-        let terms = FieldSelector::parse(&asked.field_selector)?;
+        let (labels, terms) = selector::asked(&asked.label_selector, &asked.field_selector)?;
         let now_us = unix_ms().saturating_mul(1000);
         let mut matchers = HashMap::new();
         for name in resources {

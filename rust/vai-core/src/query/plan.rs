@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::expr::steve::SteveQuery;
 use crate::expr::{Expr, Field, Fields, SortKey, SortOrder};
 use crate::postings::{Definitions, Need};
-use crate::selector::{FieldSelector, LabelSelector};
+use crate::selector;
 use crate::store::{Inner, Resource, scopes};
 use crate::value::Type;
 
@@ -98,8 +98,7 @@ fn part(
     now_us: i64,
     (place, read): (usize, &Read<'_>),
 ) -> Result<Part> {
-    let labels = LabelSelector::parse(&request.label_selector)?;
-    let fields = FieldSelector::parse(&request.field_selector)?;
+    let (labels, fields) = selector::asked(&request.label_selector, &request.field_selector)?;
     let (id, info) = scopes::resource_named(db, &request.resources[place])?;
     let known = inner.postings.definitions(db, inner, id)?;
     let all = scopes::scopes(db, Some(id))?;
