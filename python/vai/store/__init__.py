@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 
-from vai import _core
 from vai._core import (
     ChangeRow,
     Changes,
@@ -36,6 +35,9 @@ from vai._core import (
     parse_drop,
     sqlite_version,
 )
+from vai._core import compare_resource_versions as _compare
+from vai._core import parse_field_selector as _parse_field
+from vai._core import parse_label_selector as _parse_label
 from vai.store.catalogue import Catalogue
 from vai.store.crossing import crossing
 from vai.store.request import (
@@ -56,9 +58,9 @@ from vai.store.request import (
 )
 from vai.store.store import Column, Compared, Difference, ExportAsk, ExportColumn, ExportPart, Store
 
-compare_resource_versions = crossing(_core.compare_resource_versions)
-parse_field_selector = crossing(_core.parse_field_selector)
-parse_label_selector = crossing(_core.parse_label_selector)
+compare_resource_versions = crossing(_compare)
+parse_field_selector = crossing(_parse_field)
+parse_label_selector = crossing(_parse_label)
 
 os.register_at_fork(
     before=before_fork,
