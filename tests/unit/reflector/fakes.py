@@ -287,6 +287,10 @@ class FakeStore:
             )
         ]  # fmt: skip
 
+    def checkpoint(self, scope: int) -> tuple[str | None, bool]:
+        assert scope == SCOPE
+        return self.position, self.needs_relist
+
     def resume(self, scope: int) -> tuple[str | None, bool]:
         assert scope == SCOPE
         self.lost = None
