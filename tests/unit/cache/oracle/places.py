@@ -181,7 +181,10 @@ def annotation(key: str) -> Place:
         value = read("text", one["metadata"].get("annotations", {}).get(key))
         return () if value is None else (value,)
 
-    return Place(f"annotations[{key}]", "text", values, many=True, indexed=False, cut=False)
+    return Place(
+        f"annotations[{key}]", "text", values,
+        many=True, indexed=False, cut=False, steps=("metadata", "annotations", key),
+    )  # fmt: skip
 
 
 def key_of(one: Json) -> str:
