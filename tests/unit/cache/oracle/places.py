@@ -256,7 +256,7 @@ PODS: Final = (
     path("text", "spec.containers[0].image"),
     path("int", "status.containerStatuses[*].restartCount"),
 )
-DEPLOYMENTS: Final = (*COMMON, field("spec.replicas", "int"))
+DEPLOYMENTS: Final = (*COMMON, field("spec.replicas", "int", default=1))
 NODES: Final = (*COMMON, field("spec.unschedulable", "bool", default=False))
 
 PLACES: Final = {"pods": PODS, "deployments.apps": DEPLOYMENTS, "nodes": NODES}
