@@ -61,19 +61,28 @@ class Body(Protocol):
         ...
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    """The part of metadata that is read without decoding the rest."""
+class _Names(msgspec.Struct, rename="camel"):
+    """What an object is known by: read of any that the core took, however odd the rest."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
+
+
+class _Identity(msgspec.Struct):
+    kind: str = ""
+    metadata: _Names = msgspec.field(default_factory=_Names)
+
+
+class _Meta(msgspec.Struct):
+    """The part of metadata that is read without decoding the rest."""
+
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
 
 
 class _Head(msgspec.Struct):
-    kind: str = ""
     metadata: _Meta = msgspec.field(default_factory=_Meta)
 
 
@@ -91,7 +100,7 @@ class _Bytes:
     __slots__ = ("key", "raw", "redacted", "resource_version", "uid")
 
     def __init__(self, raw: bytes) -> None:
-        head = _decode(raw, _Head)
+        head = _decode(raw, _Identity)
         meta = head.metadata
         self.raw = raw
         self.key = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name

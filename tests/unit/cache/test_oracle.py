@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 import vai
+from tests.unit.cache.oracle import language
 from tests.unit.cache.oracle.answers import Question, check, check_bounds, check_facet, matching
-from tests.unit.cache.oracle.model import Moment, World, Write
+from tests.unit.cache.oracle.language import Literal
+from tests.unit.cache.oracle.model import Moment, Put, World, Write
 from tests.unit.cache.oracle.objects import first_lists, writes
-from tests.unit.cache.oracle.places import PODS, Json, key_of
+from tests.unit.cache.oracle.places import DEPLOYMENTS, PODS, Json, key_of
 from tests.unit.cache.oracle.questions import questions
 from tests.unit.cache.oracle.scopes import LAYOUTS, Layout
 from tests.unit.cache.oracle.values import exact
@@ -60,7 +62,23 @@ def layouts() -> SearchStrategy[Layout]:
     return st.sampled_from((*LAYOUTS, "parts", "besides"))
 
 
+#: A list is there, and no text: `!=` means that it exists, and does not.
+_LISTED: Final = {"metadata": {"name": "a", "namespace": "dev", "annotations": {"note": ["a"]}}}
+_TEXT: Final = {"metadata": {"name": "b", "namespace": "dev", "annotations": {"note": "a"}}}
+_NULL: Final = {"metadata": {"name": "c", "namespace": "dev", "annotations": {"note": None}}}
+_PODS: Final = Question(resources=("pods",))
+#: A server takes no `spec.replicas` for one.
+_DEPLOYMENT: Final = {"metadata": {"name": "a", "namespace": "dev"}}
+_REPLICAS: Final = next(place for place in DEPLOYMENTS if place.name == "spec.replicas")
+_ONE: Final = Question(
+    resources=("deployments.apps",), where=language.Test(_REPLICAS, "=", (Literal("1"),))
+)
+_NOTE: Final = [place.name for place in PODS].index("annotations[note]")
+
+
 @examples(100)
+@example({"pods": [_LISTED, _TEXT, _NULL]}, "whole", [], _PODS, [_NOTE])
+@example({"deployments.apps": [_DEPLOYMENT]}, "whole", [], _ONE, [])
 @given(
     first_lists(),
     layouts(),
@@ -148,6 +166,7 @@ def test_a_walk_gives_the_moment_of_its_first_page_whatever_is_written(
 
 
 @examples(40)
+@example({}, "whole", _PODS, [Put("pods", _NULL), Put("pods", _TEXT)])
 @given(
     first_lists(),
     # Of overlapping scopes the history has the changes of each.

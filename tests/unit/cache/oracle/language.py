@@ -157,20 +157,17 @@ def _kleene(
 
 
 def _test(test: Test, one: Json, now_us: int) -> bool:
-    values = test.place.values(one)
-    if test.operator == "exists":
-        return bool(values) or _is_there(test.place, one)
-    if not values:
-        return False
-    denied = test.operator in DENIED
+    values, others = test.place.values(one), _is_there(test.place, one)
+    there = bool(values) or others
+    if not there or test.operator == "exists":
+        return there
     passes = _passes(test, DENIED.get(test.operator, test.operator), now_us)
     results = [passes(value) for value in values]
-    if denied:
-        return not all(results) if test.quantifier == "any" else not any(results)
-    if test.quantifier == "all":
-        # What is there and no text passes nothing.
-        return all(results) and not _is_there(test.place, one)
-    return any(results)
+    # What is there and no text passes nothing.
+    every, some = all(results) and not others, any(results)
+    if test.operator in DENIED:
+        return not every if test.quantifier == "any" else not some
+    return every if test.quantifier == "all" else some
 
 
 def _is_there(place: Place, one: Json) -> bool:

@@ -181,7 +181,10 @@ def annotation(key: str) -> Place:
         value = read("text", one["metadata"].get("annotations", {}).get(key))
         return () if value is None else (value,)
 
-    return Place(f"annotations[{key}]", "text", values, many=True, indexed=False, cut=False)
+    return Place(
+        f"annotations[{key}]", "text", values,
+        many=True, indexed=False, cut=False, steps=("metadata", "annotations", key),
+    )  # fmt: skip
 
 
 def key_of(one: Json) -> str:
@@ -253,7 +256,7 @@ PODS: Final = (
     path("text", "spec.containers[0].image"),
     path("int", "status.containerStatuses[*].restartCount"),
 )
-DEPLOYMENTS: Final = (*COMMON, field("spec.replicas", "int"))
+DEPLOYMENTS: Final = (*COMMON, field("spec.replicas", "int", default=1))
 NODES: Final = (*COMMON, field("spec.unschedulable", "bool", default=False))
 
 PLACES: Final = {"pods": PODS, "deployments.apps": DEPLOYMENTS, "nodes": NODES}
