@@ -104,9 +104,9 @@ def test_damage_is_found_and_nothing_is_asked_of_what_lies_behind_it(
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("DELETE FROM term WHERE object = (SELECT max(object) FROM term)", "lacks Term"),
-        ("INSERT INTO term SELECT field, 'y', object FROM term LIMIT 1", "a row of no body: Term"),
-        ("DELETE FROM ord WHERE object = 1", "lacks Ord"),
+        ("DELETE FROM posting WHERE id = (SELECT max(id) FROM posting)", "lacks Posting"),
+        ("INSERT INTO owner (uid_hash, object) VALUES (7, 1)", "a row of no body: Owner"),
+        ("INSERT INTO posting SELECT id + 999, rows FROM posting LIMIT 1", "postings of no field"),
         ("UPDATE scope SET objects = objects + 1", "running sums"),
         ("UPDATE object SET uid = 'another' WHERE id = 2", "its body says"),
     ],
