@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,22 @@ def metadata_lists(sync: Sync) -> list[Any]:
     return [one for one in lists if not {"continue", "includeObject"} & one.query.keys()]
 
 
+@contextmanager
+def writing(sync: Sync) -> Iterator[None]:
+    """Somebody changes the first pod twice a second."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(0.5):
+            touch(sync)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    yield
+    ended.set()
+    writer.join()
+
+
 @pytest.mark.slow
 def test_lost_events_are_found_named_and_repaired(
     sync: Sync, proxy: list[Passes], caplog: pytest.LogCaptureFixture
@@ -125,7 +142,10 @@ def test_lost_events_are_found_named_and_repaired(
             "spec": {"containers": [{"name": "a", "image": "a"}]},
         }
     )
-    sync.wait(lambda: found(sync) is not None, 150)
+    # The server sends a bookmark only when something happened since the watch began. Without any
+    # the watch gets nowhere, and a list is made before the check has looked twice.
+    with writing(sync):
+        sync.wait(lambda: found(sync) is not None, 150)
     finding = found(sync)
     assert finding is not None
     assert (finding.missing, finding.extra, finding.older, finding.times) == (1, 1, 1, 1)
