@@ -76,7 +76,7 @@ def test_the_metadata_name_the_license_the_python_and_the_dependencies(dist: Dis
         {re.split("[^a-z0-9]", requirement.lower())[0] for requirement in some}
         for some in (set(requires) - optional, optional)
     )
-    assert extra == {"pyarrow"}
+    assert extra == {"pyarrow", "prometheus"}
     assert named == {"kubernetes", "urllib3", "msgspec", "pyyaml", "click", "rich"}
 
 
