@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.proxy import Proxy
 from tests.timing import wait_until
-from tests.unit.kube.wire import Wire
 from vai.config import Settings
 from vai.errors import OfflineError
 from vai.kube import Source, Transport, connect, discover, identify
@@ -56,8 +56,17 @@ def sim() -> Iterator[Simulator]:
         yield made
 
 
-def through(wire: Wire, **settings: object) -> tuple[Transport, Counts]:
-    access = Access(origin="kc", context="c", server=wire.url)
+def settled(proxy: Proxy) -> int:
+    """The bytes that came back over it, once nothing comes any more."""
+    before = -1
+    while before != proxy.received:
+        before = proxy.received
+        time.sleep(0.3)
+    return before
+
+
+def through(proxy: Proxy, **settings: object) -> tuple[Transport, Counts]:
+    access = Access(origin="kc", context="c", server=f"http://127.0.0.1:{proxy.port}")
     transport = Transport(access, Settings(**settings))  # type: ignore[arg-type]
     counts = Counts()
     transport.meter.begin(counts)
@@ -66,8 +75,8 @@ def through(wire: Wire, **settings: object) -> tuple[Transport, Counts]:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_every_byte_of_every_answer_is_counted_once(sim: Simulator, compress: bool) -> None:
-    with Wire(sim.port) as wire:
-        transport, counts = through(wire, compress=compress)
+    with Proxy(sim.port) as proxy:
+        transport, counts = through(proxy, compress=compress)
         discover(transport)
         identify(transport)
         source = Source(transport, PODS, scope=7)
@@ -84,7 +93,7 @@ def test_every_byte_of_every_answer_is_counted_once(sim: Simulator, compress: bo
         with pytest.raises(RefusedError):
             transport.get_bytes("/nowhere")
         transport.close()
-        wait_until(lambda: counts.received_bytes == wire.settled(), what=lambda: (counts.by,))
+        wait_until(lambda: counts.received_bytes == settled(proxy), what=lambda: (counts.by,))
         assert counts.by[7, "list"].received_bytes > (10_000 if compress else 500_000)
     assert counts.requests() == {"discovery": 2, "other": 2, "list": 1, "probe": 1, "watch": 1}
     kinds = Counter(entry.kind for entry in sim.request_log)
