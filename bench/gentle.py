@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import Final
 import vai
 from tests.apiserver import objects
 from tests.apiserver.server import VAI, ApiServer
-from tests.unit.kube.wire import Wire
+from tests.faults.proxy import Proxy
 from vai.config import Settings
 from vai.store import Store
 from vai.types import Resource, Traffic
@@ -36,24 +35,6 @@ _SCOPES: Final = (
 )  # fmt: skip
 
 
-class _BothWays(Wire):
-    """Counts what is sent as well; TLS included, TCP and IP not."""
-
-    def __init__(self, port: int) -> None:
-        self.sent_bytes = 0
-        super().__init__(port)
-
-    def _forward(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-                with self._lock:
-                    self.received_bytes += len(data) * counts
-                    self.sent_bytes += len(data) * (not counts)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
-
-
 @dataclass(frozen=True)
 class _Moment:
     at_s: float
@@ -65,21 +46,19 @@ class _Moment:
 @dataclass(frozen=True)
 class _Run:
     file: Path
-    wire: _BothWays
+    proxy: Proxy
 
     def now(self) -> _Moment:
         with Store(self.file, "reader") as store:
             traffic = store.traffic()
         assert traffic is not None
-        wire = self.wire
-        return _Moment(time.monotonic(), traffic, wire.received_bytes, wire.sent_bytes)
+        return _Moment(time.monotonic(), traffic, self.proxy.received, self.proxy.sent)
 
 
 @contextmanager
 def _running(server: ApiServer, folder: Path, profile: str) -> Iterator[_Run]:
-    with _BothWays(server.port) as wire:
-        url = f"https://127.0.0.1:{wire.port}"
-        config = server.write_kubeconfig(VAI, folder / f"{profile}.kubeconfig", server=url)
+    with Proxy(server.port) as proxy:
+        config = server.write_kubeconfig(VAI, folder / f"{profile}.kubeconfig", server=proxy.url)
         settings = Settings(
             kubeconfig=str(config),
             profile="edge" if profile == "edge" else "standard",
@@ -88,7 +67,7 @@ def _running(server: ApiServer, folder: Path, profile: str) -> Iterator[_Run]:
         file = folder / f"{profile}.db"
         with vai.connect(file, _SCOPES, settings=settings) as cache:
             cache.wait_synced(timeout=120)
-            yield _Run(file, wire)
+            yield _Run(file, proxy)
 
 
 def day(seconds: float) -> None:
@@ -131,11 +110,12 @@ def drop(data: Path) -> None:
                 store.put_resources([pods])
                 began = time.process_time()
                 listing = store.begin_list(store.ensure_scope(pods, drop=paths))
+                version = "1"
                 for page in pages:
                     listing.begin_page(gzip=False)
                     listing.push(page)
-                    head = listing.end_page()
-                listing.publish(head.resource_version or "1")
+                    version = listing.end_page().resource_version or version
+                listing.publish(version)
                 store.flush()
                 took_s = time.process_time() - began
                 bodies = store.stats()["body_bytes"]

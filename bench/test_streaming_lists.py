@@ -120,7 +120,7 @@ def test_pages_and_streams(
         work()
     costs = {name: Costs() for name in works}
     rounds = {
-        name: lambda name=name, work=work: measured(server, costs[name], work)  # type: ignore[misc]
+        name: lambda name=name, work=work: measured(server, costs[name], work)
         for name, work in works.items()
     }
     seconds = race.run(rounds, ROUNDS)

@@ -11,12 +11,12 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
 
-def vai_connect(kubeconfig: Path, count: int) -> Iterator[None]:
+def vai_connect(kubeconfig: Path, count: int) -> Generator[None]:
     """Until all rows are published, durable and live."""
     import vai
     import vai.informer
@@ -29,17 +29,18 @@ def vai_connect(kubeconfig: Path, count: int) -> Iterator[None]:
         yield
 
 
-def shared_informer(kubeconfig: Path, count: int) -> Iterator[None]:
+def shared_informer(kubeconfig: Path, count: int) -> Generator[None]:
     """`kubernetes.informer`'s, until its handlers have had every pod."""
     from kubernetes.client import CoreV1Api
     from kubernetes.config import new_client_from_config
     from kubernetes.informer import ADDED, SharedInformer
 
     yield
-    # It has no annotations.
+    # They have no annotations.
     make: Any = SharedInformer
+    configured: Any = new_client_from_config
     known = threading.Semaphore(0)
-    client = CoreV1Api(new_client_from_config(str(kubeconfig)))
+    client = CoreV1Api(configured(str(kubeconfig)))
     informer = make(client.list_pod_for_all_namespaces)
     informer.add_event_handler(ADDED, lambda _pod: known.release())
     informer.start()
@@ -48,7 +49,7 @@ def shared_informer(kubeconfig: Path, count: int) -> Iterator[None]:
     yield
 
 
-def download(kubeconfig: Path, _count: int) -> Iterator[None]:
+def download(kubeconfig: Path, _count: int) -> Generator[None]:
     """The same pages over vai's connections, kept nowhere."""
     from bench.test_apiserver import download as all_pages
     from vai.config import load_settings

@@ -32,8 +32,8 @@ class Proxy:
         self._listener: socket.socket | None = None
         self.port = 0
         self.accepted = 0
-        #: Bytes that came from the server.
-        self.received = 0
+        #: Bytes that came from the server and that went to it.
+        self.received = self.sent = 0
         self._listen()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -143,7 +143,10 @@ class Proxy:
             if data and not self._dropping:
                 # Blocks while the other side does not read: enough for tests.
                 peer.sendall(data)
-                self.received += len(data) if sock in self._servers else 0
+                if sock in self._servers:
+                    self.received += len(data)
+                else:
+                    self.sent += len(data)
         except OSError:
             data = b""
         if data:
