@@ -391,7 +391,14 @@ class SelfCheck:
         if target is None:
             return
         try:
-            self._check(scope, target)
+            state = next((one.state for one in self._store.scopes() if one.id == scope), None)
+            if state is None:
+                # Forgotten, or it is another file's by now.
+                self.remove(scope)
+                return
+            # What the server serves no longer has nothing to be compared with, and may come back.
+            if state is not State.GONE:
+                self._check(scope, target)
         except ClosedError:
             raise
         # Whatever it is: checking goes on, and says so where it can be seen.
