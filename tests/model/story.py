@@ -27,6 +27,7 @@ _WEIGHTS: Final = {
     "restore": 0.6,
     "restart_vai": 1,
     "restart_consumers": 2,
+    "late_handler": 2,
 }
 
 
@@ -140,8 +141,10 @@ class Story:
             self._backed_up = True
             return
         self._backed_up = False
-        self._waits.calm(self._copy)
-        self._world.change(sim.restore_backup)
+        if self._dice.random() < 0.5:
+            self._waits.calm(self._copy)
+        # Else whatever is under way, lists between two pages included.
+        self._world.restore()
         self._waits.went_back(self._copy)
 
     # --- vai
@@ -151,3 +154,7 @@ class Story:
 
     def restart_consumers(self) -> None:
         self._copy.consumers_again()
+
+    def late_handler(self) -> None:
+        resync = self._dice.choice((None, 0.2))
+        self._copy.late_handler(self._dice.choice(list(SCOPES)), resync)
