@@ -24,7 +24,7 @@ _WEIGHTS: Final = {
     "restart_server": 2,
     "drop_links": 6,
     "hang": 1,
-    "restore": 0.6,
+    "restore": 3,
     "restart_vai": 1,
     "restart_consumers": 2,
     "late_handler": 2,
@@ -49,7 +49,7 @@ class Story:
         self._world = world
         self._copy = copy
         self._waits = waits
-        self._restores = self._dice.random() < 0.25
+        self._restores = self._dice.random() < 0.2
         self._restarts = self._dice.random() < 0.4
         self._backed_up = False
         self.told: list[str] = []
@@ -141,9 +141,16 @@ class Story:
             self._backed_up = True
             return
         self._backed_up = False
-        if self._dice.random() < 0.5:
+        if self._dice.random() < 0.3:
             self._waits.calm(self._copy)
-        # Else whatever is under way, lists between two pages included.
+        elif self._dice.random() < 0.7:
+            # In the middle of lists, perhaps between two pages.
+            sim.compact()
+            self.burst()
+            sim.compact()
+            sim.drop_connections()
+            time.sleep(self._dice.random() * 0.05)
+        # Else whatever is under way.
         self._world.restore()
         self._waits.went_back(self._copy)
 
