@@ -211,16 +211,15 @@ class _Run(Waits):
             self._world.delete(name, self._dice.choice(keys))
         else:
             self._world.put(name, ("lost", "one"), "red")
-        at = str(self._world.sim.resource_version)
+        written = time.monotonic()
 
-        def passed() -> bool:
-            """The copy has come that far, with the event or without it."""
-            done = [
-                one.resource_version == at for one in copy.cache.status() if one.resource == name
-            ]
-            return all(done) and self._live(copy)
+        def proven() -> bool:
+            """As of a later moment: the copy has come past the event, with it or without it."""
+            now = time.monotonic()
+            (age_s,) = (one.age_s for one in copy.cache.status() if one.resource == name)
+            return age_s is not None and now - age_s > written and self._live(copy)
 
-        self._wait(copy, passed, "a bookmark has gone past the lost event")
+        self._wait(copy, proven, f"{name} is proven without the lost event")
         self._faults.clear()
 
     def _is_told(self, copy: Copy, name: str, before: tuple[int, int]) -> bool:
