@@ -45,6 +45,8 @@ class Outcome:
     deletes: int = 0
     calls: int = 0
     findings: int = 0
+    restores: int = 0
+    between: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     diverged: int = 0
 
@@ -114,6 +116,8 @@ class _Run(Waits):
                 seen = [change for one in copy.consumers for change in one.seen]
                 self._outcome.changes = len(seen)
                 self._outcome.deletes = sum(op == "delete" for _, op, _ in seen)
+                self._outcome.restores = self._world.restores
+                self._outcome.between = story.between
                 self._outcome.calls = sum(told.calls for told in copy.handlers)
                 self._outcome.faults.update(str(entry.fault.kind) for entry in sim.faults.log)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from typing import Final, Protocol
 
 from tests.model.copy import Copy
 from tests.model.world import SCOPES, World
+from vai.testing import Fault
+from vai.testing.requests import Request
 
 _NAMESPACES: Final = ("ns-0", "ns-1", "ns-10", "other")
 _NAMES: Final = 8
 _COLORS: Final = ("red", "blue")
+#: By then every scope has been listed again.
+_LISTED_S: Final = 2.0
 #: How often each thing happens.
 _WEIGHTS: Final = {
     "put": 40,
@@ -53,6 +58,8 @@ class Story:
         self._restarts = self._dice.random() < 0.4
         self._backed_up = False
         self.told: list[str] = []
+        #: How many restores came between two pages of a list.
+        self.between = 0
 
     def begin(self) -> None:
         """Some objects, before vai is there."""
@@ -143,16 +150,39 @@ class Story:
         self._backed_up = False
         if self._dice.random() < 0.3:
             self._waits.calm(self._copy)
-        elif self._dice.random() < 0.7:
-            # In the middle of lists, perhaps between two pages.
-            sim.compact()
-            self.burst()
-            sim.compact()
-            sim.drop_connections()
-            time.sleep(self._dice.random() * 0.05)
-        # Else whatever is under way.
-        self._world.restore()
+        if self._dice.random() < 0.5:
+            self._restore_between_pages()
+        else:
+            # Whatever is under way.
+            self._world.restore()
         self._waits.went_back(self._copy)
+
+    def _restore_between_pages(self) -> None:
+        """Everything is listed again, and the first page behind another finds a restored server."""
+        sim = self._world.sim
+        away = self._dice.random() < 0.5
+        done = threading.Event()
+
+        def meets(request: Request) -> bool:
+            if "continue" not in request.query or done.is_set():
+                return False
+            done.set()
+            self.between += 1
+            if away:
+                sim.cut()
+                threading.Timer(0.03, sim.restore).start()
+            self._world.restore()
+            return True
+
+        sim.inject(Fault("reset", at=meets))
+        sim.compact()
+        self.burst()
+        sim.compact()
+        sim.drop_connections()
+        if not done.wait(_LISTED_S):
+            # All lists were of one page.
+            done.set()
+            self._world.restore()
 
     # --- vai
 
