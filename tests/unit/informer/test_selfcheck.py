@@ -132,18 +132,20 @@ def test_lost_events_are_found_named_and_repaired(
     before = sync.file().position()
     # From here on nothing arrives but bookmarks, which say that all is well.
     proxy.append(lambda *_: False)
-    first = sync.sim.list("pods")[0]["metadata"]
-    touch(sync)
-    gone = sync.sim.list("pods")[1]["metadata"]
-    drop(sync, 1)
-    sync.sim.add(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"namespace": "unseen", "name": "new"},
-            "spec": {"containers": [{"name": "a", "image": "a"}]},
-        }
-    )
+    # At once, so that no check sees only some of it.
+    with sync.sim.store.lock:
+        first = sync.sim.list("pods")[0]["metadata"]
+        touch(sync)
+        gone = sync.sim.list("pods")[1]["metadata"]
+        drop(sync, 1)
+        sync.sim.add(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"namespace": "unseen", "name": "new"},
+                "spec": {"containers": [{"name": "a", "image": "a"}]},
+            }
+        )
     # The server sends a bookmark only when something happened since the watch began. Without any
     # the watch gets nowhere, and a list is made before the check has looked twice.
     with writing(sync):

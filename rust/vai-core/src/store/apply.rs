@@ -7,6 +7,7 @@ use std::hash::Hash;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::body::{Body, Compressor};
 use super::definitions::Known;
 use super::prepare::{Derived, Prepared};
 use super::rows::NewRows;
@@ -78,6 +79,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) now_ms: i64,
     /// Not yet inserted.
     pub(crate) rows: NewRows,
+    pub(crate) compressor: Compressor,
 }
 
 struct Existing {
@@ -169,13 +171,14 @@ impl Writer<'_> {
             return Ok(false);
         }
         let stored = self.body(old.seq)?;
-        Ok(stored != row.body && self.codec.decode(&stored)? != self.codec.decode(&row.body)?)
+        Ok(!row.body.is_same(&stored, self.codec)?)
     }
 
     fn insert(&mut self, scope: i64, row: &Prepared, origin: Origin) -> Result<i64> {
         let id = self.state.allocate_id(self.db)?;
-        let seq = self.log(scope, id, Op::Add, None, &row.rv, &row.body, origin)?;
-        let size = bytes(&row.body);
+        let frame = self.frame(scope, &row.body)?;
+        let seq = self.log(scope, id, Op::Add, None, &row.rv, &frame, origin)?;
+        let size = bytes(&frame);
         let state = self.state.scope(scope)?;
         state.objects += 1;
         state.body_bytes += size;
@@ -230,8 +233,9 @@ impl Writer<'_> {
             let before = self.rows_of(&known, old)?;
             self.change_derived(resource, &known, old.id, &before, &derived)?;
         }
-        let seq = self.log(scope, old.id, Op::Update, Some(old.seq), &row.rv, &row.body, origin)?;
-        let size = bytes(&row.body);
+        let frame = self.frame(scope, &row.body)?;
+        let seq = self.log(scope, old.id, Op::Update, Some(old.seq), &row.rv, &frame, origin)?;
+        let size = bytes(&frame);
         let state = self.state.scope(scope)?;
         state.body_bytes += size - old.size;
         state.history_bytes += old.size;
@@ -274,18 +278,15 @@ impl Writer<'_> {
         let known = self.state.known(resource);
         let before = self.rows_of(&known, old)?;
         self.change_derived(resource, &known, old.id, &before, &Derived::default())?;
-        let stored;
-        let (rv, body) = if let Some(last) = last {
-            (last.rv.as_str(), last.body.as_slice())
-        } else {
-            stored = self.body(old.seq)?;
-            (old.rv.as_str(), stored.as_slice())
+        let (rv, body) = match last {
+            Some(last) => (last.rv.as_str(), self.frame(scope, &last.body)?),
+            None => (old.rv.as_str(), Cow::Owned(self.body(old.seq)?)),
         };
-        let seq = self.log(scope, old.id, Op::Delete, Some(old.seq), rv, body, origin)?;
+        let seq = self.log(scope, old.id, Op::Delete, Some(old.seq), rv, &body, origin)?;
         let state = self.state.scope(scope)?;
         state.objects -= 1;
         state.body_bytes -= old.size;
-        state.history_bytes += old.size + bytes(body);
+        state.history_bytes += old.size + bytes(&body);
         for sql in ["DELETE FROM object WHERE id = ?1", "DELETE FROM cells WHERE object = ?1"] {
             self.db.prepare_cached(sql)?.execute([old.id])?;
         }
@@ -330,6 +331,12 @@ impl Writer<'_> {
         Ok(seq)
     }
 
+    /// A body as it is stored.
+    pub(crate) fn frame<'b>(&mut self, scope: i64, body: &'b Body) -> Result<Cow<'b, [u8]>> {
+        let resource = self.state.scope(scope)?.resource;
+        self.compressor.frame(self.codec, resource, body)
+    }
+
     fn body(&self, seq: i64) -> Result<Vec<u8>> {
         let mut statement = self.db.prepare_cached("SELECT body FROM version WHERE seq = ?1")?;
         Ok(statement.query_row([seq], |row| row.get(0))?)
@@ -357,7 +364,7 @@ impl Writer<'_> {
         if row.edition == known.edition {
             return Ok((Cow::Borrowed(&row.derived), row.derived_hash));
         }
-        let json = self.codec.decode(&row.body)?;
+        let json = row.body.json(self.codec)?;
         let (derived, _) = Derived::of_body(&json, &known.set)
             .ok_or_else(|| Error::Corrupt(format!("the body of {} is not JSON", row.key)))?;
         let hash = derived.hash();

@@ -1,4 +1,4 @@
-//! The inside of a list: pages are taken apart, compressed and handed to the writer, on a thread of
+//! The inside of a list: pages are taken apart, prepared and handed to the writer, on a thread of
 //! their own, so that the network is never waited for with work to do, nor the other way round.
 
 use std::sync::Arc;
@@ -310,13 +310,14 @@ impl Worker {
     fn gone(&mut self, item: Item) -> Result<()> {
         self.train()?;
         self.send()?;
-        let row = prepare(item, self.edition, &mut self.batch.encoder)?;
+        let row = prepare(item, self.edition, Some(&mut self.batch.encoder))?;
         let bytes = row.memory_bytes();
         (self.deliver)(Taken::Gone(Box::new(row)), bytes)
     }
 
     fn prepare(&mut self, item: Item) -> Result<()> {
-        let row = prepare(item, self.edition, &mut self.batch.encoder)?;
+        let busy = !self.inner.writer()?.has_time();
+        let row = prepare(item, self.edition, busy.then_some(&mut self.batch.encoder))?;
         self.batch.bytes += row.memory_bytes();
         self.batch.rows.push(row);
         if self.batch.rows.len() >= BATCH_OBJECTS || self.batch.bytes >= BATCH_BYTES {

@@ -13,6 +13,7 @@ use roaring::RoaringBitmap;
 use rusqlite::params;
 
 use super::apply::{Origin, Writer};
+use super::body::Body;
 use super::intake::{Deliver, Intake, Taken};
 use super::prepare::Prepared;
 use super::streaming::Streaming;
@@ -293,12 +294,13 @@ fn stage(
             None => {}
         }
         let text = serde_json::to_vec(row).map_err(Error::internal)?;
+        let frame = writer.frame(scope, &row.body)?;
         writer
             .db
             .prepare_cached(
                 "INSERT OR REPLACE INTO stage (scope, key, row, body) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![scope, row.key, text, row.body])?;
+            .execute(params![scope, row.key, text, frame])?;
     }
     Ok(())
 }
@@ -422,7 +424,7 @@ fn apply_stage(writer: &mut Writer<'_>, scope: i64) -> Result<()> {
         let Some((key, text, body)) = next else { break };
         let mut row: Prepared = serde_json::from_slice(&text)
             .map_err(|error| Error::Corrupt(format!("a staged row: {error}")))?;
-        row.body = body;
+        row.body = Body::Frame(body);
         writer.upsert(scope, &row, Origin::LIST)?;
         last = key;
     }

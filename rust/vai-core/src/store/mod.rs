@@ -1,6 +1,7 @@
 //! A cluster file, open: one writer, any number of readers.
 
 mod apply;
+mod body;
 mod build;
 mod check;
 mod checkpointer;

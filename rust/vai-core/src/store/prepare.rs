@@ -1,9 +1,10 @@
-//! From an object of the feed to a row ready to insert: compressed and hashed on the thread that
-//! read the bytes, so that the writer's thread only writes.
+//! From an object of the feed to a row ready to insert: hashed, and mostly compressed, on the thread
+//! that read the bytes, so that the writer's thread only writes.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::body::Body;
 use crate::codec::Encoder;
 use crate::error::Result;
 use crate::feed::Item;
@@ -36,9 +37,9 @@ pub(crate) struct Prepared {
     /// Of the fields that `derived` was taken by.
     pub(crate) edition: i64,
     pub(crate) cells: Option<Vec<u8>>,
-    /// Compressed; staged in a column of its own.
+    /// Staged in a column of its own.
     #[serde(skip)]
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Body,
 }
 
 impl Prepared {
@@ -124,14 +125,18 @@ impl Derived {
     }
 }
 
-pub(crate) fn prepare(item: Item, edition: i64, encoder: &mut Encoder) -> Result<Prepared> {
-    let body = encoder.encode(&item.body)?;
+/// Without an encoder the body is left as it is.
+pub(crate) fn prepare(item: Item, edition: i64, encoder: Option<&mut Encoder>) -> Result<Prepared> {
     let key = item.key();
     let derived = Derived::of(
         item.labels,
         Values { fields: item.fields, invalid: item.invalid },
         item.owners,
     );
+    let body = match encoder {
+        Some(encoder) => Body::Frame(encoder.encode(&item.body)?),
+        None => Body::Json(item.body),
+    };
     Ok(Prepared {
         key,
         uid: item.uid,

@@ -85,6 +85,11 @@ impl<T> Entrance<T> {
     pub(super) fn push_at_once(&self, what: T) -> Result<()> {
         self.sender.send((what, 0)).map_err(|_| Error::Closed)
     }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.gauge.waiting.lock().bytes == 0
+    }
 }
 
 impl<T> Exit<T> {

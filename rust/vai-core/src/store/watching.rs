@@ -169,7 +169,7 @@ impl Watching {
     ) -> Result<Prepared> {
         self.resource_version.clone_from(&item.resource_version);
         let encoder = encoder.get_or_insert_with(|| self.inner.shared.codec.encoder(self.resource));
-        prepare(item, self.edition, encoder)
+        prepare(item, self.edition, Some(encoder))
     }
 
     fn send(&mut self, changes: Vec<Change>, progress: &Progress) -> Result<()> {

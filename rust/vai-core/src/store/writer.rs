@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Writer;
+use super::body::Compressor;
 use super::definitions::KnownFields;
 use super::queue::{Entrance, Exit, queue};
 use super::rows::NewRows;
@@ -118,6 +119,11 @@ impl WriterHandle {
                 None => return result.ok_or_else(|| Error::internal("a job gave no result")),
             }
         }
+    }
+
+    /// Whether it waits for work, or will when it has done what it has.
+    pub(super) fn has_time(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// Commits what is queued and ends the thread.
@@ -339,6 +345,7 @@ impl Thread {
                 codec: &shared.codec,
                 now_ms: unix_ms(),
                 rows: NewRows::default(),
+                compressor: Compressor::default(),
             };
             work(&mut writer)?;
             writer.rows.insert(&transaction)?;
