@@ -176,7 +176,7 @@ class _Run(Waits):
 
         What is written before may make up for the difference, and then nobody could notice.
         """
-        newest = self._world.sim.resource_version
+        newest, restored = self._world.sim.resource_version, time.monotonic()
 
         def noticed() -> bool:
             versions = [one.resource_version for one in copy.cache.status()]
@@ -184,6 +184,9 @@ class _Run(Waits):
 
         faults, self._world.sim.faults = self._world.sim.faults, Faults()
         self._wait(copy, noticed, "the restored server is noticed")
+        # And no list of before is under way any more.
+        proven = partial(self._proven_since, copy, restored)
+        self._wait(copy, proven, "every scope is proven after the restore")
         self._all_same(copy, "after the server was restored")
         self._world.sim.faults = faults
 
@@ -216,13 +219,8 @@ class _Run(Waits):
         else:
             self._world.put(name, ("lost", "one"), "red")
         written = time.monotonic()
-
-        def proven() -> bool:
-            """As of a later moment: the copy has come past the event, with it or without it."""
-            now = time.monotonic()
-            (age_s,) = (one.age_s for one in copy.cache.status() if one.resource == name)
-            return age_s is not None and now - age_s > written and self._live(copy)
-
+        # As of a later moment: the copy has come past the event, with it or without it.
+        proven = partial(self._proven_since, copy, written, name)
         self._wait(copy, proven, f"{name} is proven without the lost event")
         self._faults.clear()
 
@@ -249,6 +247,12 @@ class _Run(Waits):
 
     def _live(self, copy: Copy) -> bool:
         return all(one.state is vai.State.LIVE for one in copy.cache.status())
+
+    def _proven_since(self, copy: Copy, moment: float, name: str = "") -> bool:
+        now = time.monotonic()
+        ages = [one.age_s for one in copy.cache.status() if name in {"", one.resource}]
+        proven = all(age_s is not None and now - age_s > moment for age_s in ages)
+        return proven and self._live(copy)
 
     def _followed(self, one: Consumer) -> bool:
         return one.view == dict(self._world.now(one.name))

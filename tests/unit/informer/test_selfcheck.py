@@ -256,6 +256,9 @@ class States:
     def __init__(self, **found: State) -> None:
         self.found = found
         self.told: list[str] = []
+        self.documents: dict[str, bytes] = {}
+        self.document = self.documents.get
+        self.put_document = self.documents.__setitem__
 
     def scopes(self) -> list[Any]:
         return [
@@ -278,6 +281,23 @@ def test_a_scope_that_is_gone_is_left_alone_and_one_that_was_forgotten_is_droppe
             check._turn(scope)
         assert states.told == ["it is not live: stale"]
         assert set(check.tallies()) == {1, 2}
+    finally:
+        check.stop()
+
+
+def test_what_a_late_list_has_repaired_is_told_by_the_next_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states = States(_1=State.LIVE)
+    late = Finding(at_s=1.0, missing=1, keys=("missing shop/a",))
+    states.documents["selfcheck/1"] = msgspec.json.encode(late)
+    monkeypatch.setattr(Checker, "check", lambda *_, **__: [])
+    check = SelfCheck(cast("Store", states), Settings(self_check_s=3600))
+    try:
+        check.add(1, "pods", cast("Source", None), lambda _reason: None)
+        check._turn(1)
+        found = finding_of(cast("Store", states), 1)
+        assert found == msgspec.structs.replace(late, repaired=True)
     finally:
         check.stop()
 
