@@ -95,12 +95,14 @@ class Copy:
             return connect(self._file, self._world.kubeconfig)
         self._spawn()
         deadline = time.monotonic() + 30
-        while True:
-            try:
-                return vai.open(self._file)
-            except vai.NotFoundError:
-                assert time.monotonic() < deadline, "the child makes no file"
-                time.sleep(0.01)
+        cache: vai.Cache | None = None
+        # A reader knows only of the scopes that the file has.
+        while cache is None or len(cache.status()) < len(SCOPES):
+            assert time.monotonic() < deadline, "the child makes no file"
+            time.sleep(0.01)
+            with contextlib.suppress(vai.NotFoundError):
+                cache = cache or vai.open(self._file)
+        return cache
 
     def _spawn(self) -> None:
         context = multiprocessing.get_context("forkserver")
