@@ -337,6 +337,7 @@ def test_watch_list_page_size(tmp_path: Path) -> None:
     desk = Desk(tmp_path, page_size=4)
     pods = [pod(f"pod-{i}", i + 1) for i in range(10)]
     desk.server.lists = [page(pods[:4], 10, "C1"), page(pods[4:8], 10, "C2"), page(pods[8:], 10)]
+    desk.server.probes = ["10"]
     desk.run()
     assert desk.server.asked[:3] == [("list", 4, ""), ("list", 4, "C1"), ("list", 4, "C2")]
     assert len(desk.names()) == 10

@@ -29,6 +29,7 @@ from tests.conformance.pair import (
     normal,
     plain,
 )
+from vai.testing.listing import encode_continue
 
 pytestmark = pytest.mark.slow
 
@@ -403,6 +404,24 @@ def test_options_of_a_watch(pair: Pair, path: str) -> None:
         for query, answers in zip(WATCH_OPTIONS, pool.map(ask, WATCH_OPTIONS), strict=True):
             found = list(differences(*map(plain, answers)))
             assert not found, (query, found)
+
+
+def test_a_token_of_a_moment_that_is_still_to_come(pair: Pair) -> None:
+    """As it is behind a restore of etcd."""
+    tokens = {
+        name: encode_continue(int(version) + 100_000, "/a")
+        for name, version in pair.versions(MAPS).items()
+    }
+    answers = [
+        client.request("GET", f"{MAPS}?limit=2&continue={tokens[name]}")
+        for name, client in pair.clients.items()
+    ]
+    said = [(found.status, *_cause(found.json())) for found in answers]
+    assert said[0] == said[1] == (504, "Timeout", "ResourceVersionTooLarge")
+
+
+def _cause(status: dict[str, Any]) -> tuple[str, str]:
+    return status["reason"], status["details"]["causes"][0]["reason"]
 
 
 def test_history_that_is_compacted_is_410(pair: Pair) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -126,15 +126,35 @@ def lists(asked: Iterable[Json]) -> Counter[str]:
     By verb, by streaming (`sendInitialEvents`), by a watch from nowhere or from "0". Further pages
     are not counted, nor is the probe, which selects no object.
     """
-    found: Counter[str] = Counter()
+    return Counter(resource for resource, _ in _begun(asked))
+
+
+def comparisons(asked: Iterable[Json]) -> Counter[str]:
+    """Those of the self-check among them: metadata only, which the audit log does not tell.
+
+    All other lists of built-in kinds ask for objects beside the server's cells.
+    """
+    mine = {"includeObject", "watch"}
+    return Counter(resource for resource, query in _begun(asked) if not query.keys() & mine)
+
+
+def confirmations(asked: Iterable[Json]) -> Counter[str]:
+    """Those of one object among them: they settle whether a scope that lists as empty is."""
+    return Counter(
+        resource
+        for resource, query in _begun(asked)
+        if query.get("limit") == "1" and "includeObject" in query
+    )
+
+
+def _begun(asked: Iterable[Json]) -> Iterator[tuple[str, dict[str, str]]]:
     for entry in asked:
         if "resource" not in entry.get("objectRef", {}):
             continue
         query = {k: v[0] for k, v in parse_qs(urlsplit(entry["requestURI"]).query).items()}
         by_verb = entry["verb"] == "list" and "continue" not in query
         if by_verb or (entry["verb"] == "watch" and _sends_all(query)):
-            found[entry["objectRef"]["resource"]] += 1
-    return found
+            yield entry["objectRef"]["resource"], query
 
 
 def _sends_all(query: dict[str, str]) -> bool:

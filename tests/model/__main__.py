@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -14,6 +15,22 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.model.run import Outcome, run
+
+COUNTED = (
+    *("looks", "changes", "deletes", "calls"),
+    *("restores", "between", "diverged", "findings"),
+)
+
+
+class Log(logging.Handler):
+    """What vai logs of all runs together; a record does not say of which."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found += "differed from the server" in record.getMessage()
 
 
 def seeds_of(words: Iterable[str]) -> list[int]:
@@ -33,7 +50,10 @@ def main() -> int:
     multiprocessing.set_forkserver_preload(["tests.model.copy", "vai.kube", "kubernetes.config"])
     began = time.monotonic()
     faults: Counter[str] = Counter()
-    failed, done, looks, changes, diverged, longest = [], 0, 0, 0, 0, 0.0
+    counts: Counter[str] = Counter()
+    failed, done, longest = [], 0, 0.0
+    log = Log()
+    logging.getLogger("vai").addHandler(log)
 
     def one(seed: int) -> Outcome | None:
         late = options.within is not None and time.monotonic() - began > options.within
@@ -44,8 +64,7 @@ def main() -> int:
             if outcome is None:
                 continue
             done += 1
-            looks, changes = looks + outcome.looks, changes + outcome.changes
-            diverged += outcome.diverged > 0
+            counts.update({name: getattr(outcome, name) for name in COUNTED})
             longest = max(longest, outcome.took_s)
             faults += outcome.faults
             if outcome.problem:
@@ -56,9 +75,8 @@ def main() -> int:
         "failed": failed,
         "seconds": round(time.monotonic() - began, 1),
         "longest_s": round(longest, 1),
-        "looks": looks,
-        "changes": changes,
-        "diverged": diverged,
+        **counts,
+        "logged": log.found,
         "faults": dict(faults.most_common()),
     }
     print(json.dumps(summary), flush=True)

@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Final
 
 import vai
+import vai.metrics
+from tests.model.told import Told
 from tests.model.world import SCOPES, State, World, row_of, state_of
 from vai.config import Settings
+from vai.reflector import selfcheck
 
 #: The least that vai takes, so that proofs come soon.
 LIVE_WITHIN_S: Final = 8.0
 #: Between a proof and what a reader makes of it: ages are rounded, and clocks are read twice.
 TOLERANCE_S: Final = 0.05
+#: Handlers that come while it runs.
+_MOST_LATE: Final = 4
+
+# It waits for proofs, which take seconds elsewhere.
+selfcheck._LOOK_S = 0.02  # type: ignore[misc]
 
 
 def settings(kubeconfig: Path) -> Settings:
@@ -35,6 +43,7 @@ def settings(kubeconfig: Path) -> Settings:
         backoff_cap_s=0.05,
         offline_cap_s=0.05,
         forbidden_cap_s=0.05,
+        self_check_s=1.0,
     )
 
 
@@ -65,6 +74,11 @@ class Copy:
         self.changes = 0
         self.cache = self._start()
         self.consumers: list[Consumer] = []
+        # From before there is anything to tell; some of their calls raise.
+        self.handlers = [Told(world, name, self._wrong, raises=True) for name in SCOPES]
+        self._late = 0
+        for one in self.handlers:
+            one.begin(self.cache)
         self._threads = [
             threading.Thread(target=self._guard, args=(work,), daemon=True)
             for work in (self._observe, self._consume)
@@ -81,12 +95,14 @@ class Copy:
             return connect(self._file, self._world.kubeconfig)
         self._spawn()
         deadline = time.monotonic() + 30
-        while True:
-            try:
-                return vai.open(self._file)
-            except vai.NotFoundError:
-                assert time.monotonic() < deadline, "the child makes no file"
-                time.sleep(0.01)
+        cache: vai.Cache | None = None
+        # A reader knows only of the scopes that the file has.
+        while cache is None or len(cache.status()) < len(SCOPES):
+            assert time.monotonic() < deadline, "the child makes no file"
+            time.sleep(0.01)
+            with contextlib.suppress(vai.NotFoundError):
+                cache = cache or vai.open(self._file)
+        return cache
 
     def _spawn(self) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -107,6 +123,15 @@ class Copy:
             self.cache = self._start()
             for one in self.consumers:
                 one.reopen(self.cache)
+            for told in self.handlers:
+                told.begin(self.cache)
+
+    def late_handler(self, name: str, resync: float | None) -> None:
+        """One more, of a cache that has been there for long."""
+        if self._late < _MOST_LATE:
+            self._late += 1
+            self.handlers.append(Told(self._world, name, self._wrong, resync=resync))
+            self.handlers[-1].begin(self.cache)
 
     def consumers_again(self) -> None:
         """The consumers end in the middle of what they do, and begin again."""
@@ -125,11 +150,37 @@ class Copy:
             self._child.kill()
             self._child.join()
 
+    def _wrong(self, error: BaseException) -> None:
+        self.error = self.error or error
+
     def _guard(self, work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - told by the run
-            self.error = error
+            self._wrong(error)
+
+    # --- what the self-check found
+
+    def findings(self) -> dict[str, selfcheck.Finding | None]:
+        """The last drift of each scope, as the file has it for `vai status`."""
+        store = self.cache._reads.store
+        return {one.resource: selfcheck.finding_of(store, one.id) for one in self.cache.status()}
+
+    def drifted(self) -> dict[str, float]:
+        """`vai_drift_objects_total` of each scope; of the process that syncs."""
+        found: dict[str, float] = {}
+        for family in vai.metrics.collector(self.cache).collect():
+            for sample in family.samples if family.name == "vai_drift_objects" else ():
+                name = sample.labels["scope"].partition(" ")[0]
+                found[name] = found.get(name, 0.0) + sample.value
+        return found
+
+    def lists(self, name: str) -> tuple[int, int]:
+        """How many lists of a scope were published, and how many the self-check has asked for."""
+        measures = self.cache.measures()
+        (scope,) = (one.id for one in measures.scopes if one.resource == name)
+        counts = measures.counts[scope]
+        return counts.list_items.count, counts.lists["self-check"]
 
     # --- what is looked at all the time
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from typing import Final, Protocol
 
 from tests.model.copy import Copy
 from tests.model.world import SCOPES, World
+from vai.testing import Fault
+from vai.testing.requests import Request
 
 _NAMESPACES: Final = ("ns-0", "ns-1", "ns-10", "other")
 _NAMES: Final = 8
 _COLORS: Final = ("red", "blue")
+#: By then every scope has been listed again.
+_LISTED_S: Final = 2.0
 #: How often each thing happens.
 _WEIGHTS: Final = {
     "put": 40,
@@ -24,9 +29,10 @@ _WEIGHTS: Final = {
     "restart_server": 2,
     "drop_links": 6,
     "hang": 1,
-    "restore": 0.6,
+    "restore": 3,
     "restart_vai": 1,
     "restart_consumers": 2,
+    "late_handler": 2,
 }
 
 
@@ -48,10 +54,12 @@ class Story:
         self._world = world
         self._copy = copy
         self._waits = waits
-        self._restores = self._dice.random() < 0.25
+        self._restores = self._dice.random() < 0.2
         self._restarts = self._dice.random() < 0.4
         self._backed_up = False
         self.told: list[str] = []
+        #: How many restores came between two pages of a list.
+        self.between = 0
 
     def begin(self) -> None:
         """Some objects, before vai is there."""
@@ -140,9 +148,41 @@ class Story:
             self._backed_up = True
             return
         self._backed_up = False
-        self._waits.calm(self._copy)
-        self._world.change(sim.restore_backup)
+        if self._dice.random() < 0.3:
+            self._waits.calm(self._copy)
+        if self._dice.random() < 0.5:
+            self._restore_between_pages()
+        else:
+            # Whatever is under way.
+            self._world.restore()
         self._waits.went_back(self._copy)
+
+    def _restore_between_pages(self) -> None:
+        """Everything is listed again, and the first page behind another finds a restored server."""
+        sim = self._world.sim
+        away = self._dice.random() < 0.5
+        done = threading.Event()
+
+        def meets(request: Request) -> bool:
+            if "continue" not in request.query or done.is_set():
+                return False
+            done.set()
+            self.between += 1
+            if away:
+                sim.cut()
+                threading.Timer(0.03, sim.restore).start()
+            self._world.restore()
+            return True
+
+        sim.inject(Fault("reset", at=meets))
+        sim.compact()
+        self.burst()
+        sim.compact()
+        sim.drop_connections()
+        if not done.wait(_LISTED_S):
+            # All lists were of one page.
+            done.set()
+            self._world.restore()
 
     # --- vai
 
@@ -151,3 +191,7 @@ class Story:
 
     def restart_consumers(self) -> None:
         self._copy.consumers_again()
+
+    def late_handler(self) -> None:
+        resync = self._dice.choice((None, 0.2))
+        self._copy.late_handler(self._dice.choice(list(SCOPES)), resync)

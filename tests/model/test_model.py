@@ -25,7 +25,7 @@ PROCESSES: Final = 2
 
 def start(first: int, last: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "tests.model", f"{first}-{last}"],
+        [sys.executable, "-W", "error", "-m", "tests.model", f"{first}-{last}", "--threads=6"],
         cwd=ROOT,
         env={name: text for name, text in os.environ.items() if not name.startswith("VAI_")},
         stdout=subprocess.PIPE,
@@ -45,7 +45,10 @@ def test_whatever_happens_the_file_is_the_server_and_says_how_old_it_is() -> Non
     assert sum(one["runs"] for one in found) == RUNS
     # They did see something: faults of every kind, changes, and answers of all ages.
     assert all(one["looks"] > 20 * each and one["changes"] > 5 * each for one in found)
+    assert all(one["calls"] > 10 * each and one["deletes"] > each for one in found)
+    assert any(one["between"] for one in found)
     met = set().union(*(one["faults"] for one in found))
     assert met == set(Kind)
-    # And where the server lied, there was something to repair.
+    # And where the server lied, there was something to repair, and each repair was logged.
     assert any(one["diverged"] for one in found)
+    assert [one["logged"] for one in found] == [one["findings"] for one in found]

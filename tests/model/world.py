@@ -50,6 +50,8 @@ class World:
         self._now: dict[str, State] = {}
         self._left: dict[tuple[str, State], float] = {}
         self._stamp = 0
+        #: How often it went back.
+        self.restores = 0
         self._journal: list[tuple[str, str, Row | None, int]] = []
         self.change(lambda: None)
 
@@ -70,6 +72,11 @@ class World:
                         self._left[name, before] = moment
                     self._note(name, dict(before or ()), dict(state))
                     self._now[name] = state
+
+    def restore(self) -> None:
+        """etcd is restored from its backup."""
+        self.restores += 1
+        self.change(self.sim.restore_backup)
 
     def _state(self, name: str) -> State:
         table = self.sim.store.table(self.sim.registry.lookup(name))

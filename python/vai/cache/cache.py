@@ -154,7 +154,7 @@ class Cache(Queries, Informers):
 
     def measures(self) -> Measures:
         """All that is counted: what `vai.metrics` exports. Costs some small reads of the file."""
-        return self._engine.measures()
+        return self._engine.measures(self._handlers.measures())
 
     def position(self) -> Position:
         """The last commit: `changes(since=position)` goes on from here."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from vai.cache.measures import Measures, measure
+from vai.cache.measures import Called, Measures, measure
 from vai.cache.waits import Waker
 from vai.errors import NotFoundError, VaiError, WriterRunningError
 from vai.store import Store
@@ -104,9 +104,9 @@ class Engine:
         """Whether this process syncs the file right now."""
         return self._writer is not None
 
-    def measures(self) -> Measures:
+    def measures(self, handlers: Mapping[str, tuple[int, Called]]) -> Measures:
         """All that is counted, of the file and of what this process does."""
-        return measure(self.store, self.syncing, self._writer)
+        return measure(self.store, self.syncing, self._writer, handlers)
 
     def pause(self) -> None:
         """Stop syncing, if this process does; reads go on, and get older."""

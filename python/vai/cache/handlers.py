@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Final
 
 from vai.cache.deliveries import Delivery
 from vai.cache.feeds import Asked, Feed
+from vai.cache.measures import Called
 from vai.cache.reads import Reads
 from vai.cache.registrations import Callbacks, Registration
 from vai.cache.trouble import trouble
@@ -40,6 +42,18 @@ class Handlers:
         self._workers = Workers()
         self._thread: threading.Thread | None = None
         self._ring_bytes = ring_bytes
+        self._called: dict[str, Called] = {}
+
+    def called(self, resource: str) -> Called:
+        """What is counted of all handlers of a resource, of those that were removed too."""
+        with self._lock:
+            return self._called.setdefault(resource, Called())
+
+    def measures(self) -> dict[str, tuple[int, Called]]:
+        """How many handlers there are, by resource, and what is counted of them."""
+        with self._lock:
+            now = Counter(one.resource for one in self._registrations.values())
+            return {name: (now[name], called) for name, called in self._called.items()}
 
     @property
     def ended(self) -> bool:

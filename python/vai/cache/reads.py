@@ -94,8 +94,11 @@ class Reads:
         waiting = [scope for scope in self.wanted if str(scope) in pending]
         if resource is None:
             return bool(waiting)
+        # What the file has of before is all that there will be: only discovery is still to come.
+        statuses = self.store.scopes()
         return any(
             target.resource.name == resource.name
+            and not any(covers(status, target) and status.complete for status in statuses)
             for scope in waiting
             for target in self.targets(scope)
         )

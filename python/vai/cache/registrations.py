@@ -101,6 +101,7 @@ class Registration:
         self._removed = False
         self._delivered = 0
         self._errors = 0
+        self._called = handlers.called(delivery.feed.asked.resource)
         self._kinds: set[tuple[str, type[BaseException], int]] = set()
 
     @property
@@ -248,12 +249,13 @@ class Registration:
 
     def _deliver(self, event: Event) -> None:
         self._delivered += 1
+        self._called.add(calls=1)
         try:
             self._callbacks.call(event)
         # Whatever it raises, SystemExit too: the thread is not only its own.
         except BaseException as error:  # noqa: BLE001
             error.add_note(f"in the handler of {self.resource}: {event.op} of {event.key}")
-            self._errors += 1
+            self._raised()
             self._report(error, f"on_{event.op}")
 
     def trouble(self, error: VaiError) -> None:
@@ -283,8 +285,12 @@ class Registration:
         try:
             self._callbacks.on_error(error)
         except BaseException as other:  # noqa: BLE001 - as above
-            self._errors += 1
+            self._raised()
             self._report(other, "on_error")
+
+    def _raised(self) -> None:
+        self._errors += 1
+        self._called.add(errors=1)
 
     def _late(self, deadline: Deadline) -> SyncTimeoutError:
         reads = self._handlers.reads

@@ -295,7 +295,10 @@ class Informer:
             polls=target.polled,
         )
         reflector = Reflector(str(target), io)
-        if not target.polled:
+        if target.polled:
+            # It is listed again and again anyway, and could be watched before.
+            self._checks.remove(scope)
+        else:
             self._checks.add(scope, reflector.name, source, reflector.relist)
         return reflector
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: component-base: a float holds 15 digits exactly.
 _DIGITS: Final = 15
 _NEVER: Final = float("inf")
+#: What `Traffic` has for requests that are about no scope.
+_CLUSTER: Final = 0
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -75,6 +77,8 @@ def _values(measures: Measures) -> dict[str, list[Sample]]:
         **_of_scopes(measures, names),
         **_of_reflectors(measures, names),
         **_of_checks(measures, names),
+        **_of_traffic(measures, names),
+        **_of_handlers(measures),
         **_of_file(measures),
     }
 
@@ -159,6 +163,36 @@ def _of_checks(measures: Measures, names: Mapping[int, str]) -> dict[str, list[S
             ((name, what), float(one.drift[what]))
             for name, one in known
             for what in ("missing", "extra", "older")
+        ],
+    }
+
+
+def _of_traffic(measures: Measures, names: Mapping[int, str]) -> dict[str, list[Sample]]:
+    scopes = {} if measures.traffic is None else measures.traffic.scopes
+    counted = [
+        ((names.get(scope, ""), verb), count)
+        for scope, verbs in scopes.items()
+        # A scope that was forgotten is none of the cluster's.
+        if scope == _CLUSTER or scope in names
+        for verb, count in verbs.items()
+    ]
+    return {
+        "vai_requests_total": [(labels, float(one.requests)) for labels, one in counted],
+        "vai_received_bytes_total": [
+            (labels, float(one.received_bytes)) for labels, one in counted
+        ],
+        "vai_request_retries_total": [(labels, float(one.retries)) for labels, one in counted],
+        "vai_throttled_total": [(labels, float(one.throttled)) for labels, one in counted],
+    }
+
+
+def _of_handlers(measures: Measures) -> dict[str, list[Sample]]:
+    every = measures.handlers.items()
+    return {
+        "vai_handlers": [((name,), float(count)) for name, (count, _) in every],
+        "vai_handler_calls_total": [((name,), float(called.calls)) for name, (_, called) in every],
+        "vai_handler_errors_total": [
+            ((name,), float(called.errors)) for name, (_, called) in every
         ],
     }
 

@@ -83,6 +83,35 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "vai_drift_objects_total", "counter", ("scope", "what"),
         "Objects that differed from the server's: missing, extra, older. Anything but 0 is news.",
     ),
+    # client-go's rest_client_requests_total and rest_client_request_retries_total have labels that
+    # dashboards group by (code, method, host) and that are not counted here; so these are vai's.
+    Family(
+        "vai_requests_total", "counter", ("scope", "verb"),
+        "Requests to the server: list, watch, probe, discovery, other. Those that are about no "
+        "scope have an empty one.",
+    ),
+    Family(
+        "vai_received_bytes_total", "counter", ("scope", "verb"),
+        "Bytes of their answers as they came from the connection: with heads, still compressed, "
+        "above TLS.",
+    ),
+    Family(
+        "vai_request_retries_total", "counter", ("scope", "verb"),
+        "Requests that were repeated.",
+    ),
+    Family(
+        "vai_throttled_total", "counter", ("scope", "verb"),
+        "How often the server answered 429.",
+    ),
+    Family("vai_handlers", "gauge", ("resource",), "Handlers of the cache."),
+    Family(
+        "vai_handler_calls_total", "counter", ("resource",),
+        "Events that handlers were called for.",
+    ),
+    Family(
+        "vai_handler_errors_total", "counter", ("resource",),
+        "Exceptions that handlers raised. The event is passed over, so anything but 0 is news.",
+    ),
     Family("vai_file_bytes", "gauge", (), "Size of the cluster file."),
     Family("vai_wal_bytes", "gauge", (), "Size of its write-ahead log."),
     Family("vai_body_bytes", "gauge", (), "Compressed bodies of all objects."),

@@ -75,7 +75,10 @@ def failed(phase: Phase, error: ForbiddenError | OfflineError | RefusedError, io
     if isinstance(phase, Stream) and (phase.events or io.clock() - phase.opened_s >= SHORT_S):
         # A stream that had worked broke: whether the server is still there, the probe will show.
         return release(phase)
-    return silent(_again(phase), error, io)
+    # As client-go's reflector, whose list fails with any of its pages: who answers next may be a
+    # server that was restored, and take a token that it never gave.
+    begun = isinstance(phase, Page) and phase.token
+    return silent(release(phase) if begun else _again(phase), error, io)
 
 
 def silent(then: Phase, error: OfflineError, io: Io) -> Phase:
@@ -118,7 +121,9 @@ def list_again(phase: Phase, reason: str, io: Io, *, least_s: float = 0.0) -> Ph
 
 def _again(phase: Phase) -> Phase:
     """The same once more: a page that was refused before it began, or what `release` says."""
-    return phase if isinstance(phase, Page | Publish) else release(phase)
+    if isinstance(phase, Page):
+        return replace(phase, doubtful=bool(phase.token))
+    return phase if isinstance(phase, Publish) else release(phase)
 
 
 def missing(phase: Missing, io: Io) -> Phase:

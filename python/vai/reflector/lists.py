@@ -34,9 +34,16 @@ _REMEDY: Final = (
 )
 
 
-class _Few(msgspec.Struct):
-    """Of a List or Table: just whether there is anything in it."""
+class _Metadata(msgspec.Struct, rename="camel"):
+    """Of a List or Table."""
 
+    resource_version: str = ""
+
+
+class _Few(msgspec.Struct):
+    """Of a List or Table: whether there is anything in it, and of which moment it is."""
+
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
     items: list[msgspec.Raw] | None = None
     rows: list[msgspec.Raw] | None = None
 
@@ -67,6 +74,8 @@ def page(phase: Page, io: Io) -> Phase:
     io.begin_listing()
     if io.interrupted.is_set():
         return phase
+    if phase.doubtful and not io.polls and (newest := _behind(phase.resource_version, io)):
+        return _went_back(phase, newest, io)
     limit = 0 if phase.why.unpaged else io.settings.page_size
     # A failure up to here leaves the page to be asked for again; one below, the whole list.
     response = io.source.list_page(limit, phase.token)
@@ -93,9 +102,40 @@ def _take_page(phase: Page, response: Response, io: Io) -> Phase:
         return release(phase)
     # Its objects are still being taken apart: what is wrong with them is told by a later call.
     head = phase.listing.end_page()
+    # As client-go's pager: what a server that does not hold the moment adds later comes again in
+    # the watch from there.
+    first = phase.resource_version or head.resource_version
+    if (io.compare(head.resource_version, first) or 0) < 0:
+        return _went_back(phase, head.resource_version, io)
     if head.continue_token:
-        return replace(phase, token=head.continue_token)
-    return Publish(phase.why, phase.listing, phase.asked_s, head.resource_version)
+        return replace(phase, token=head.continue_token, resource_version=first, doubtful=False)
+    return Publish(phase.why, phase.listing, phase.asked_s, first, pieced=bool(phase.token))
+
+
+def _behind(first: str, io: Io) -> str:
+    """Where the server is, if that is behind a list's first page; empty if it is not.
+
+    Then etcd was restored while the list was read, and the pages are of two histories: a continue
+    token is taken by any server that has its revision.
+    """
+    try:
+        newest = io.source.probe()
+    except ForbiddenError:
+        # Perhaps only watches are: whoever may list is told by a list.
+        few = _few(io)
+        newest = "" if few is None else few.metadata.resource_version
+    io.answered()
+    return newest if (io.compare(newest, first) or 0) < 0 else ""
+
+
+def _went_back(phase: Page | Publish, newest: str, io: Io) -> Phase:
+    """Nothing of the list counts. Whether the checkpoint still does, the next one shows."""
+    release(phase)
+    first = phase.resource_version
+    reason = f"the server went back from resourceVersion {first} to {newest} between two pages"
+    io.tell(State.STALE, reason)
+    wait_s = max(io.failures.next_s(), io.relist_wait_s())
+    return Wait(replace(phase.why, reason=reason), wait_s)
 
 
 def _bad_list(phase: Page | Initial | Publish, error: VaiError, io: Io) -> Phase:
@@ -206,6 +246,8 @@ def publish(phase: Publish, io: Io) -> Phase:
         release(phase)
         io.tell(State.STALE, f"malformed list: it has no resourceVersion; {_REMEDY}")
         return Wait(phase.why, io.failures.next_s())
+    if phase.pieced and not io.polls and (newest := _behind(phase.resource_version, io)):
+        return _went_back(phase, newest, io)
     seen = _seen(phase, io)
     if seen:
         release(phase)
@@ -275,11 +317,15 @@ def _removes_most(plan: tuple[int, int, int], io: Io) -> bool:
 
 def _is_empty(io: Io) -> bool:
     """Ask once more, for one object: none, as of a quorum, settles an empty list."""
+    few = _few(io)
+    return few is not None and not few.items and not few.rows
+
+
+def _few(io: Io) -> _Few | None:
+    """The answer to a list of one object; None where that is no answer, which settles nothing."""
     with io.source.list_page(1) as response:
         body = drain(response.chunks(), _ONE_OBJECT_BYTES)
     try:
-        few = _FEW.decode(gzip.decompress(body) if response.gzip else body)
+        return _FEW.decode(gzip.decompress(body) if response.gzip else body)
     except (msgspec.MsgspecError, EOFError, OSError):
-        # Neither is that an answer: then the list is not confirmed.
-        return False
-    return not few.items and not few.rows
+        return None

@@ -391,7 +391,14 @@ class SelfCheck:
         if target is None:
             return
         try:
-            self._check(scope, target)
+            state = next((one.state for one in self._store.scopes() if one.id == scope), None)
+            if state is None:
+                # Forgotten, or it is another file's by now.
+                self.remove(scope)
+                return
+            # What the server serves no longer has nothing to be compared with, and may come back.
+            if state is not State.GONE:
+                self._check(scope, target)
         except ClosedError:
             raise
         # Whatever it is: checking goes on, and says so where it can be seen.
@@ -414,6 +421,8 @@ class SelfCheck:
             # The next one looks at all of it again, whatever the counts say.
             target.rounds = 0
             self._repair(scope, target, found)
+        elif whole:
+            self._settle(scope)
 
     def _not_checked(self, scope: int, target: _Target, why: str) -> None:
         if self._stopping.is_set():
@@ -441,6 +450,12 @@ class SelfCheck:
         target.repair(reason)
         if self._is_listed(scope):
             self._record(scope, msgspec.structs.replace(finding, repaired=True))
+
+    def _settle(self, scope: int) -> None:
+        """What was found before is no more, though its list came later than it was waited for."""
+        before = finding_of(self._store, scope)
+        if before is not None and not before.repaired:
+            self._record(scope, msgspec.structs.replace(before, repaired=True))
 
     def _record(self, scope: int, finding: Finding) -> None:
         self._store.put_document(f"{_FINDINGS}{scope}", msgspec.json.encode(finding))

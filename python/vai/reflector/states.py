@@ -65,6 +65,10 @@ class Page:
     listing: Listing
     asked_s: float
     token: str = ""
+    #: Of the first page, which is the list's; empty before it.
+    resource_version: str = ""
+    #: The server refused it once: is it still the one that began the list?
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class Publish:
     resource_version: str
     #: The streaming list that goes on as the watch; None behind pages.
     stream: Initial | None = None
+    #: It took more than one request.
+    pieced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

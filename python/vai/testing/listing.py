@@ -120,13 +120,15 @@ def _choose(store: Store, table: Table, options: ListOptions, wait_s: float) -> 
 
 
 def _continued(
-    store: Store, table: Table, options: ListOptions, prefix: str
+    store: Store, table: Table, options: ListOptions, prefix: str, wait_s: float
 ) -> tuple[Snapshot, str]:
     rv, start = decode_continue(options.continue_token)
     if options.resource_version not in ("", "0"):
         raise bad_request("specifying resource version is not allowed when using continue")
     if rv < 0:
         return store.snapshot(table), prefix + start
+    # A token of before a restore: refused until the server has come so far, and taken then.
+    wait_fresh(store, rv, wait_s)
     with store.lock:
         past = table.at(rv) if rv < store.rv else store.snapshot(table)
     if past is None:
@@ -148,7 +150,7 @@ def page(store: Store, table: Table, options: ListOptions, namespace: str, wait_
     """
     prefix = f"{namespace}/" if namespace else ""
     if options.continue_token:
-        snapshot, start = _continued(store, table, options, prefix)
+        snapshot, start = _continued(store, table, options, prefix, wait_s)
     else:
         snapshot, start = _choose(store, table, options, wait_s), prefix
     keys = snapshot.keys

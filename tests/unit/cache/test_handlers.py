@@ -113,6 +113,7 @@ def test_a_filter_gives_transitions(feed: Feed, cache: vai.Cache) -> None:
     cache.add_handler("pods", label_selector="app=web", namespace="shop", **told.callbacks)
     cache.add_handler("pods", where="metadata.name startswith db", **other.callbacks)
     told.wait(1)
+    other.wait(1)
     feed.event(scope, "MODIFIED", pod("web-0", 101))
     feed.event(scope, "MODIFIED", pod("db-0", 102, labels={"app": "web"}))
     assert told.wait(3) == [

@@ -192,6 +192,17 @@ def test_what_is_asked_for_and_not_in_the_file_yet_is_not_synced(feed: Feed) -> 
         cache.snapshot("nodes")
 
 
+def test_what_lies_outside_a_scope_that_was_listed_before_is_not_waited_for(feed: Feed) -> None:
+    """Discovery brings nothing that the file does not have already."""
+    feed.load([pod("web-0", 7)], namespace="shop")
+    feed.close()
+    cache, _ = cache_of(feed.path, [Scope("pods", "shop")], problems={})
+    with cache:
+        assert cache.get("pods", "shop/web-0") is not None
+        with pytest.raises(vai.NotKeptError):
+            cache.get("pods", "bank/web-0")
+
+
 def test_close_ends_a_wait(feed: Feed, cache: vai.Cache) -> None:
     feed.load()
     feed.later(0.2, cache.close)

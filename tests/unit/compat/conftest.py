@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import pytest
-from kubernetes import informer as original
 from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
 import vai
@@ -15,7 +16,10 @@ from tests.timing import wait_until
 from vai import compat
 from vai.testing import Simulator
 
-MODULES: dict[str, Any] = {"kubernetes.informer": original, "vai.compat": compat}
+MODULES: dict[str, Any] = {"vai.compat": compat}
+with contextlib.suppress(ImportError):
+    # Not in every version of `kubernetes` that vai is used with.
+    MODULES["kubernetes.informer"] = importlib.import_module("kubernetes.informer")
 
 
 class Made(Protocol):

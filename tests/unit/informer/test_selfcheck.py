@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from tests.unit.informer.test_informer import Sync, drop, touch
 from vai.config import Settings
 from vai.informer import informer as informer_module
 from vai.kube import Source, connect
-from vai.reflector.selfcheck import Checker, Finding, NotCheckedError, finding_of
+from vai.reflector.selfcheck import Checker, Finding, NotCheckedError, SelfCheck, finding_of
 from vai.store import Store
 from vai.types import Position, Scope, State
 
@@ -246,6 +248,68 @@ def test_a_scope_that_can_not_be_checked_says_why(sync: Sync) -> None:
     sync.sim.allow()
     sync.wait(lambda: sync.scope().check_note == "")
     assert sync.scope().state is State.LIVE
+
+
+class States:
+    """A file of which there are only the states of its scopes."""
+
+    def __init__(self, **found: State) -> None:
+        self.found = found
+        self.told: list[str] = []
+        self.documents: dict[str, bytes] = {}
+        self.document = self.documents.get
+        self.put_document = self.documents.__setitem__
+
+    def scopes(self) -> list[Any]:
+        return [
+            SimpleNamespace(id=int(name[1:]), state=state, freshness=state, objects=0)
+            for name, state in self.found.items()
+        ]
+
+    def checked(self, _scope: int, why: str = "") -> None:
+        self.told.append(why)
+
+
+def test_a_scope_that_is_gone_is_left_alone_and_one_that_was_forgotten_is_dropped() -> None:
+    states = States(_1=State.GONE, _2=State.STALE)
+    known = Settings(self_check_s=3600)
+    check = SelfCheck(cast("Store", states), known)
+    try:
+        for scope in (1, 2, 3):
+            check.add(scope, "pods", cast("Source", None), lambda _reason: None)
+        for scope in (1, 2, 3):
+            check._turn(scope)
+        assert states.told == ["it is not live: stale"]
+        assert set(check.tallies()) == {1, 2}
+    finally:
+        check.stop()
+
+
+def test_what_a_late_list_has_repaired_is_told_by_the_next_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states = States(_1=State.LIVE)
+    late = Finding(at_s=1.0, missing=1, keys=("missing shop/a",))
+    states.documents["selfcheck/1"] = msgspec.json.encode(late)
+    monkeypatch.setattr(Checker, "check", lambda *_, **__: [])
+    check = SelfCheck(cast("Store", states), Settings(self_check_s=3600))
+    try:
+        check.add(1, "pods", cast("Source", None), lambda _reason: None)
+        check._turn(1)
+        found = finding_of(cast("Store", states), 1)
+        assert found == msgspec.structs.replace(late, repaired=True)
+    finally:
+        check.stop()
+
+
+def test_what_is_polled_at_last_is_checked_no_more(sync: Sync) -> None:
+    begin(sync, 3600)
+    assert sync.informer is not None
+    assert set(sync.informer.tallies()) == {sync.scope().id}
+    (target,) = sync.informer._targets.values()
+    listed = msgspec.structs.replace(target.resource, verbs=("list",))
+    sync.informer._sync(msgspec.structs.replace(target, resource=listed), 0)
+    assert sync.informer.tallies() == {}
 
 
 def test_nothing_is_checked_where_that_is_turned_off(sync: Sync) -> None:

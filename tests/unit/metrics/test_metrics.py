@@ -18,13 +18,14 @@ from prometheus_client.exposition import generate_latest
 import vai
 from tests.timing import wait_until
 from tests.unit.cli.support import NODES, PODS, Builder, meta
-from vai.cache.measures import Measures, measure
+from vai.cache.measures import Called, Measures, measure
 from vai.errors import InvalidRequestError
 from vai.metrics import FAMILIES, collector, collector_of, serve
 from vai.metrics.http import parse
 from vai.reflector.counts import Counts
 from vai.reflector.selfcheck import Tally
 from vai.testing import Simulator
+from vai.types import RequestCount
 
 DOCS = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -64,12 +65,15 @@ def file(tmp_path: Path) -> Iterator[tuple[Builder, int]]:
         b'{"type":"BOOKMARK","object":{"kind":"Pod","metadata":{"resourceVersion":"102"}}}\n'
     )
     build.store.flush()
+    build.store.count(scope, "list", RequestCount(requests=3, received_bytes=700, retries=1))
+    build.store.count(0, "discovery", RequestCount(requests=2, throttled=1))
     yield build, scope
     build.store.close()
 
 
 def measured(build: Builder, scope: int) -> Measures:
-    return measure(build.store, Syncing(scope), build.store)
+    handlers = {"pods": (2, Called(calls=5, errors=1))}
+    return measure(build.store, Syncing(scope), build.store, handlers)
 
 
 def samples(build: Builder, scope: int) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -113,6 +117,13 @@ def test_every_number_is_where_its_name_says(file: tuple[Builder, int]) -> None:
     assert value("vai_self_checks_total", scope="pods", outcome="not_compared") == 1
     assert value("vai_self_check_age_seconds", scope="pods") == float("inf")
     assert value("vai_drift_objects_total", scope="pods", what="missing") == 2
+    assert value("vai_requests_total", scope="pods", verb="list") == 3
+    assert value("vai_received_bytes_total", scope="pods", verb="list") == 700
+    assert value("vai_request_retries_total", scope="pods", verb="list") == 1
+    assert value("vai_throttled_total", scope="", verb="discovery") == 1
+    assert value("vai_handlers", resource="pods") == 2
+    assert value("vai_handler_calls_total", resource="pods") == 5
+    assert value("vai_handler_errors_total", resource="pods") == 1
     assert value("vai_writer_running") == 1
     assert value("vai_file_bytes") > 0
     assert value("vai_consumer_running", consumer="billing") == 1
@@ -189,6 +200,25 @@ def test_a_cache_that_only_reads_has_the_numbers_of_the_file(file: tuple[Builder
         assert "reflector_lists_total" not in found
     # Closed, it has none, and a scrape goes on.
     assert [s for family in registry.collect() for s in family.samples] == []
+
+
+def test_what_a_handler_raised_stays_counted_when_it_is_gone(file: tuple[Builder, int]) -> None:
+    def fail(_found: vai.Object, _initial: bool) -> None:
+        raise LookupError
+
+    def numbers(cache: vai.Cache) -> dict[str, float]:
+        every = (sample for family in collector(cache).collect() for sample in family.samples)
+        return {one.name: one.value for one in every if one.labels == {"resource": "pods"}}
+
+    build, _ = file
+    with vai.open(build.path) as cache:
+        handler = cache.add_handler("pods", on_add=fail)
+        handler.wait_synced(30)
+        wait_until(lambda: handler.errors == 2)
+        told = {"vai_handler_calls_total": 2.0, "vai_handler_errors_total": 2.0}
+        assert numbers(cache) == {"vai_handlers": 1.0, **told}
+        handler.remove()
+        assert numbers(cache) == {"vai_handlers": 0.0, **told}
 
 
 def test_scrapes_are_answered_on_this_machine_only(file: tuple[Builder, int]) -> None:

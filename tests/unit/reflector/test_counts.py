@@ -22,6 +22,7 @@ def steps(world: World, most: int) -> tuple[Counts, Phase]:
 def test_a_first_list_and_its_watch() -> None:
     world = World()
     world.server.lists = [page([item("a", 3)], 9, "next"), page([item("b", 4)], 9)]
+    world.server.probes = ["9"]
     world.server.watches = [
         [event("ADDED", item("c", 10)), world.passing(14), event("DELETED", item("a", 11))]
     ]

@@ -50,9 +50,10 @@ def test_a_checkpoint_that_does_not_count_begins_with_a_list() -> None:
 def test_a_list_is_read_page_by_page_and_is_a_proof_as_of_its_start() -> None:
     world = World()
     world.server.lists = [page([item("a", 3)], 9, "next"), page([item("b", 4)], 9)]
+    world.server.probes = ["9"]
     opened = go(world, Start(), Open)
     assert opened == Open("9")
-    assert world.server.asked == [("list", 500, ""), ("list", 500, "next")]
+    assert world.server.asked == [("list", 500, ""), ("list", 500, "next"), ("probe",)]
     assert world.store.rows == {"a": "3", "b": "4"}
     assert world.store.states() == [State.LISTING, State.CATCHING_UP, State.LIVE]
     assert world.store.proofs() == [1.0]
@@ -69,6 +70,7 @@ def test_a_token_that_expired_makes_the_list_begin_again_unpaged() -> None:
 def test_a_page_that_was_refused_is_asked_for_again_after_what_the_server_says() -> None:
     world = World()
     world.server.lists = [page([item("a", 3)], 9, "next"), refused(429, 7.0), page([], 9)]
+    world.server.probes = ["9", "9"]
     waiting = go(world, Start(), Wait)
     assert waiting.seconds == 7.0
     assert isinstance(waiting.then, Page)

@@ -73,6 +73,23 @@ def test_an_expired_token_offers_an_inconsistent_one(
     assert rest.rv == str(sim.resource_version)
 
 
+def test_a_token_of_before_a_restore_is_refused_until_the_server_has_come_so_far(
+    api: Client, sim: Simulator
+) -> None:
+    """As kube-apiserver 1.36 does: the page is then of another history than the one before it."""
+    sim.backup()
+    sim.add(pod("phantom"))
+    first = api.get(f"{PODS}?limit=1").json["metadata"]
+    sim.restore_backup()
+    sim.wait_s = 0.1
+    refused = api.get(f"{PODS}?limit=1&continue={quote(first['continue'])}")
+    assert (refused.status, refused.json["reason"]) == (504, "Timeout")
+    sim.add(pod("other"))
+    taken = api.get(f"{PODS}?continue={quote(first['continue'])}")
+    assert taken.rv == first["resourceVersion"]
+    assert "phantom" not in taken.names
+
+
 def test_an_exact_version_shows_the_past(api: Client, sim: Simulator) -> None:
     before = api.get(PODS)
     sim.delete("pods", "a")
