@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 import threading
 import time
+import urllib.request
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -27,7 +29,7 @@ from vai.errors import InvalidRequestError, OfflineError, VaiError
 from vai.kube.budget import Budget
 from vai.kube.credentials import Credentials
 from vai.kube.failures import Rule, forbidden, offline, refusal, unauthorized
-from vai.kube.kubeconfig import Access, load_access
+from vai.kube.kubeconfig import Access, load_access, service_account_is_whole
 from vai.kube.meter import CLUSTER, Meter, Tally, Verb
 from vai.kube.pool import Exchange, make_pool
 from vai.kube.tls import tls_context
@@ -149,7 +151,7 @@ class Transport:
     """
 
     def __init__(self, access: Access, settings: Settings, configuration: Any = None) -> None:
-        """Imports `kubernetes`; sends nothing.
+        """Sends nothing, and does not import `kubernetes` where that can wait for a request.
 
         Args:
             access: the chosen context.
@@ -163,9 +165,15 @@ class Transport:
         self.access = access
         self.settings = settings
         self.server = access.server
-        self._configuration = configuration or _configuration(access)
+        self._configuration = _Once(
+            lambda: _configuration(access) if configuration is None else configuration
+        )
+        if configuration is None and _may_be_wrong(access):
+            self._configuration()
         self._credentials = Credentials(access, self._configuration)
         self._lock = threading.Lock()
+        self._tls_certificate = self._credentials.certificate
+        self._tls = self._tls_context(self._tls_certificate)
         self._pool: Any = None
         self._pool_certificate: tuple[bytes, bytes] | None = None
         self._open: set[Exchange] = set()
@@ -183,7 +191,6 @@ class Transport:
         self.budget = Budget(
             settings.qps or None, settings.burst, settings.bytes_per_second or None
         )
-        self._current_pool()
 
     @property
     def credentials(self) -> Credentials:
@@ -403,13 +410,18 @@ class Transport:
     def _current_pool(self) -> Any:
         """The pool, made anew when a plugin has brought another client certificate."""
         certificate = self._credentials.certificate
+        # Not with the lock: the first time it takes as long as the import.
+        configuration = self._configuration()
         with self._lock:
             if self._pool is None or certificate != self._pool_certificate:
-                tls = self.server.startswith("https:")
-                context = tls_context(self.access, certificate) if tls else None
-                self._pool = make_pool(self.access, self._configuration, context, self.settings)
+                if certificate != self._tls_certificate:
+                    self._tls, self._tls_certificate = self._tls_context(certificate), certificate
+                self._pool = make_pool(self.access, configuration, self._tls, self.settings)
                 self._pool_certificate = certificate
             return self._pool
+
+    def _tls_context(self, certificate: tuple[bytes, bytes] | None) -> ssl.SSLContext | None:
+        return tls_context(self.access, certificate) if self.server.startswith("https:") else None
 
     def _reap(self) -> None:
         """Take back the connections of probes that have ended meanwhile."""
@@ -439,6 +451,40 @@ def connect(settings: Settings) -> Transport:
         InvalidRequestError: there is no usable configuration; one line with the remedy.
     """
     return Transport(load_access(settings.kubeconfig, settings.context), settings)
+
+
+class _Once:
+    """What is made when it is first asked for, by one of those who ask."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    def __call__(self) -> Any:
+        """It; raises what making it raises, each time."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+
+#: Of a kubeconfig's user: what is checked and used here, and never by the `kubernetes` package.
+_OWN_USER: Final = frozenset(
+    {"token", "tokenFile", "exec", "as", "as-uid", "as-groups", "as-user-extra"}
+)
+
+
+def _may_be_wrong(access: Access) -> bool:
+    """Whether the `kubernetes` package may refuse it: then that must be known at once.
+
+    Importing it takes half a second and more; whoever opens a file wants its answer before that.
+    """
+    if access.cluster.get("proxy-url") or urllib.request.getproxies_environment():
+        return True
+    if access.in_cluster:
+        return not service_account_is_whole()
+    return not _OWN_USER.issuperset(access.user)
 
 
 def _configuration(access: Access) -> Any:
