@@ -192,11 +192,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def long_watch_s(self) -> int:
         """`timeoutSeconds` of the watch between two proofs.
 
-        Longest age before the next proof = this with its jitter, one probe, one quick watch; and a
-        dead link shows after this, `watch_margin_s` of silence and one failed connection. Both
-        stay inside `live_within_s`.
+        Longest age before the next proof = this, the lateness of a bookmark (1.3 s) and
+        `goal_lasts_s`; and a dead link shows after this, `watch_margin_s` of silence and one failed
+        connection. Both stay inside `live_within_s`.
         """
-        return max(1, int(self.live_within_s / 2.15))
+        return max(1, int(self.live_within_s / 1.5))
+
+    @property
+    def goal_lasts_s(self) -> float:
+        """How old the answer of a probe may be when a stream reaches it."""
+        return self.live_within_s / 7.5
 
     @property
     def watch_margin_s(self) -> float:
