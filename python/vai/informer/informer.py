@@ -211,11 +211,12 @@ class Informer:
         problems = self._serving.explained(unknown)
         with self._lock:
             self._problems = dict(problems)
+        # Before anything is live: whoever waits for that reads what there will not be.
+        self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
         for rank, target in self._in_turn(targets):
             self._sync(target, rank)
         self._planned.set()
         self._warn(catalogue)
-        self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
         self._note(PROBLEM, b"")
 
     def _identify(self) -> None:

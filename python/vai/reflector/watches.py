@@ -32,8 +32,6 @@ _BEFORE_THE_END_S: Final = 2.0
 #: A bookmark, or the end of a watch, may be so late (apiserver cacher: timers of one second, a
 #: quarter of jitter).
 _LATE_S: Final = 1.3
-#: So long a silence proves; the shortest watch that does lasts as long (`Settings.quick_watch_s`).
-_SILENCE_S: Final = 3.0
 _BY_SILENCE: Final = "quiet, and proven by that: the server sends no bookmarks for it"
 #: A bookmark that does not come in time, because the server was busy, comes with the next watch.
 _MISSED_BOOKMARKS: Final = 2
@@ -121,6 +119,10 @@ def _sends_no_bookmarks(io: Io) -> bool:
     return not io.bookmarks_seen and io.silent_watches >= enough
 
 
+def _is_proven_by_silence(io: Io) -> bool:
+    return io.silent_watches_prove is not None and _sends_no_bookmarks(io)
+
+
 def _wants_list(phase: Probe, io: Io) -> bool:
     """Whether nothing but a list can prove the scope, and the next chance would be too late.
 
@@ -138,6 +140,9 @@ def _wants_list(phase: Probe, io: Io) -> bool:
 def open_watch(phase: Open, io: Io) -> Phase:
     """Resume the watch from the position."""
     timeout_s = io.watch_timeout_s(quick=phase.quick)
+    silent = _is_proven_by_silence(io)
+    if silent:
+        timeout_s = min(timeout_s, io.settings.silent_watch_s)
     response = io.source.watch(phase.position, timeout_s)
     try:
         io.answered()
@@ -146,8 +151,7 @@ def open_watch(phase: Open, io: Io) -> Phase:
         response.close()
         raise
     if not phase.quick:
-        silent = _sends_no_bookmarks(io)
-        io.want_goal(timeout_s - (_SILENCE_S if silent else _BEFORE_THE_END_S))
+        io.want_goal(timeout_s - (io.settings.silence_s if silent else _BEFORE_THE_END_S))
     return Stream(
         position=phase.position,
         proofs=phase.proofs,
@@ -281,8 +285,8 @@ def _silence(phase: Stream, io: Io) -> Proof | None:
     which an etcd whose watches lag behind its reads would not send: hence the note, no checkpoint
     moves by it, and the self-check compares the scope like all others.
     """
-    if io.silent_watches_prove is None or not _sends_no_bookmarks(io) or not _lasted(phase, io):
+    if not _is_proven_by_silence(io) or not _lasted(phase, io):
         return None
-    before_s = io.boottime_s() - min(_SILENCE_S, phase.timeout_s)
+    before_s = io.boottime_s() - io.settings.silence_s + _EARLY_S
     known = [goal for goal in (*phase.proofs, *io.known_goals()) if goal.asked_s <= before_s]
     return max(known, key=lambda goal: goal.asked_s, default=None)
