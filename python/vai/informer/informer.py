@@ -326,7 +326,7 @@ class Informer:
         """See `vai.reflector.Io`: what an extension server's silence means nobody knows."""
         if self._serving.is_aggregated(resource):
             return None
-        return 1 if resource.name == _UNCACHED else 2
+        return 0 if resource.name == _UNCACHED else 2
 
     # --- when it can't begin
 

@@ -129,8 +129,9 @@ class Io:
         first_lists: bounds how many scopes list at a time.
         polls: the resource can't be watched: it is listed again and again.
         goals: how far the server is, for all scopes of the resource.
-        silent_watches_prove: after so many watches without a bookmark it is clear that there are
-            none for this resource, and silence proves it; None where nothing but a list does.
+        silent_watches_prove: after so many watches without a bookmark (0: unless one comes) it is
+            clear that there are none for this resource, and silence proves it; None where nothing
+            but a list does.
         stopping: set by `Reflector.stop`.
         interrupted: set by whoever wants the thread to leave what it waits for.
     """

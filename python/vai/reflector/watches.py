@@ -92,10 +92,11 @@ def _is_behind(goal: Proof, phase: Probe, io: Io) -> bool:
 
 
 def _hurries(io: Io) -> bool:
-    """Whether the bookmark of a long watch would come too late, or nobody knows if one will."""
-    if _sends_no_bookmarks(io):
+    """Whether a long watch would prove too late, or nobody knows if it will."""
+    by_silence = _is_proven_by_silence(io)
+    if _sends_no_bookmarks(io) and not by_silence:
         return False
-    settled = io.bookmarks_seen and io.was(State.LIVE)
+    settled = io.was(State.LIVE) and (io.bookmarks_seen or by_silence)
     return not settled or io.clock() - io.proven_at > io.settings.live_within_s * _SETTLED
 
 
@@ -115,7 +116,8 @@ def _lower(phase: Probe, newest: str, io: Io) -> Phase:
 
 
 def _sends_no_bookmarks(io: Io) -> bool:
-    enough = io.silent_watches_prove or _SILENT_WATCHES
+    known = io.silent_watches_prove
+    enough = _SILENT_WATCHES if known is None else known
     return not io.bookmarks_seen and io.silent_watches >= enough
 
 

@@ -123,7 +123,7 @@ def silent(world: World, version: str = "90") -> Any:
 
 def watching_events() -> World:
     world = World("50")
-    world.io.silent_watches_prove = 1
+    world.io.silent_watches_prove = 0
     # The clocks of the fakes are two; here they are one.
     world.io.boottime_s = lambda: world.now_s
     return world
@@ -167,7 +167,6 @@ def test_a_quiet_watch_proves_nothing_when_the_server_is_gone_behind_it() -> Non
 
 def test_a_goal_asked_just_before_the_end_of_a_quiet_watch_is_not_proven_by_it() -> None:
     world = watching_events()
-    world.io.silent_watches = 1
     goals = world.io.goals = Goals(world.io.boottime_s)
 
     def early() -> None:
@@ -180,6 +179,30 @@ def test_a_goal_asked_just_before_the_end_of_a_quiet_watch_is_not_proven_by_it()
     phase = step(stream(world, chunks, Open("50")), world.io)
     assert isinstance(phase, Probe)
     assert phase.silence == Proof("95", world.now_s - 5)
+
+
+def test_events_that_get_bookmarks_after_all_are_proven_by_them() -> None:
+    world = watching_events()
+    world.server.probes = ["90"]
+    opened = step(Probe("50"), world.io)
+    phase = go(world, stream(world, [bookmark(90), world.passing(3)], opened), Stream)  # type: ignore[arg-type]
+    assert world.store.last() == (State.LIVE, "")
+    world.server.probes = ["95"]
+    assert go(world, phase, Open) == Open("90")
+
+
+def test_of_what_is_cached_one_watch_without_a_bookmark_is_an_accident() -> None:
+    world = watching_events()
+    world.io.silent_watches_prove = 2
+    phase = step(silent(world), world.io)
+    assert isinstance(phase, Probe)
+    assert phase.silence is None
+    world.server.probes = ["91"]
+    again = step(phase, world.io)
+    assert isinstance(again, Open)
+    phase = step(stream(world, [world.passing(3)], again), world.io)
+    assert isinstance(phase, Probe)
+    assert phase.silence is not None
 
 
 # --- the prober
