@@ -127,6 +127,22 @@ def test_every_resource_stays_live_while_another_one_changes(
         assert len(requests) / len(oldest) / 32 < 0.3
 
 
+def test_a_restart_proves_every_resource_in_seconds_and_without_a_list(
+    fresh_apiserver: FreshApiServer, tmp_path: Path
+) -> None:
+    server = fresh_apiserver()
+    file = tmp_path / "c.db"
+    with syncing(server, file, "*", limit_s=30):
+        pass
+    # The server moves on, so that nothing is proven by its standing still.
+    server.patch("/api/v1/namespaces/default", {"metadata": {"labels": {"a": "b"}}})
+    since, began = server.audit_position(), time.monotonic()
+    with syncing(server, file, "*", limit_s=30) as sync:
+        assert time.monotonic() - began < 12
+        assert len(sync.states()) > 50
+        assert lists(server, since) == []
+
+
 @pytest.mark.parametrize(
     ("fault", "states"),
     [
