@@ -88,8 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     file: str | None = None
     kubeconfig: str | None = None
     context: str | None = None
-    # 30 s: a quiet resource proves itself about every 17 s, and a dead link is noticed in 25 s.
-    # 300 s in the edge profile: three requests per scope in about 140 s.
+    # 30 s: a quiet resource proves itself about every 20 s, and a dead link is noticed in 28 s.
+    # 300 s in the edge profile: one or two requests per scope in 200 s.
     live_within_s: float = _OF_PROFILE
     # client-go tools/pager/pager.go, defaultPageSize.
     page_size: int = 500
@@ -128,7 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     compress: bool | None = None
     # kubectl's for discovery (cli-runtime genericclioptions/config_flags.go: discoveryQPS 50,
     # discoveryBurst 300). client-go's 5 and 10 (rest/config.go) are for controllers that write
-    # now and then: 60 scopes need 11 requests a second to stay proven, 200 need 38.
+    # now and then: 60 scopes need 6 requests a second to stay proven, 200 at most 20.
     qps: float = 50.0
     burst: int = 300
     # The link's own speed; `first_lists` and pages bound what a server prepares at a time.
@@ -192,11 +192,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def long_watch_s(self) -> int:
         """`timeoutSeconds` of the watch between two proofs.
 
-        Longest age before the next proof = this with its jitter, one probe, one quick watch; and a
-        dead link shows after this, `watch_margin_s` of silence and one failed connection. Both
-        stay inside `live_within_s`.
+        Longest age before the next proof = this, the lateness of a bookmark (1.3 s) and
+        `goal_lasts_s`; and a dead link shows after this, `watch_margin_s` of silence and one failed
+        connection. Both stay inside `live_within_s`.
         """
-        return max(1, int(self.live_within_s / 2.15))
+        return max(1, int(self.live_within_s / 1.5))
+
+    @property
+    def silent_watch_s(self) -> int:
+        """The same of what gets no bookmarks, whose silence proves what was `silence_s` before."""
+        most = self.live_within_s * 0.9 - self.silence_s - self.goal_lasts_s
+        return max(self.quick_watch_s, min(self.long_watch_s, int(most)))
+
+    @property
+    def silence_s(self) -> float:
+        """How long a quiet watch must have lasted for its silence to prove something."""
+        return float(self.quick_watch_s)
+
+    @property
+    def goal_lasts_s(self) -> float:
+        """How old the answer of a probe may be when a stream reaches it."""
+        return self.live_within_s / 7.5
 
     @property
     def watch_margin_s(self) -> float:

@@ -117,11 +117,30 @@ def test_every_resource_stays_live_while_another_one_changes(
                 oldest[name] = max(oldest.get(name, 0), found.age_s or 0)
             time.sleep(0.1)
         assert len(oldest) > 50
-        # Everything was proven again and again, and only events, which get no bookmarks, by lists.
+        # Everything was proven again and again, events too, which get no bookmarks, and no list
+        # was asked for.
         assert max(oldest.values()) < 15
-        assert {uri.split("?")[0] for uri in lists(server, since)} == {"/api/v1/events"}
+        assert "no bookmarks" in sync.states()["events"].reason
+        assert lists(server, since) == []
         requests = [e for e in server.audit(VAI, since=since) if e["stage"] == "ResponseComplete"]
-        assert len(requests) / len(oldest) / 32 < 0.5
+        # A probe and a watch of ten seconds.
+        assert len(requests) / len(oldest) / 32 < 0.3
+
+
+def test_a_restart_proves_every_resource_in_seconds_and_without_a_list(
+    fresh_apiserver: FreshApiServer, tmp_path: Path
+) -> None:
+    server = fresh_apiserver()
+    file = tmp_path / "c.db"
+    with syncing(server, file, "*", limit_s=30):
+        pass
+    # The server moves on, so that nothing is proven by its standing still.
+    server.patch("/api/v1/namespaces/default", {"metadata": {"labels": {"a": "b"}}})
+    since, began = server.audit_position(), time.monotonic()
+    with syncing(server, file, "*", limit_s=30) as sync:
+        assert time.monotonic() - began < 12
+        assert len(sync.states()) > 50
+        assert lists(server, since) == []
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,12 @@ def test_a_setting_that_does_not_exist_is_refused() -> None:
 @pytest.mark.parametrize("live_within_s", [8, 10, 15, 30, 60, 300])
 def test_a_proof_comes_before_the_last_one_is_too_old(live_within_s: float) -> None:
     settings = Settings(live_within_s=live_within_s)
-    # Asked for just before a quick watch, which is followed by a long one; the next probe's
-    # bookmark comes at most 1.8 s into the next quick watch.
-    assert settings.quick_watch_s + settings.long_watch_s + 1.8 < live_within_s
+    # From bookmark to bookmark it is the length of a watch, each up to 1.3 s late; the goal that it
+    # reaches may be older than the bookmark.
+    assert settings.goal_lasts_s + settings.long_watch_s + 1.3 < live_within_s
+    # Or from the end of a quiet watch to the next one.
+    silent_s = settings.silence_s + settings.goal_lasts_s
+    assert silent_s + settings.silent_watch_s < live_within_s
 
 
 @pytest.mark.parametrize("live_within_s", [8, 10, 15, 30, 60, 300])

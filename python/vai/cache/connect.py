@@ -89,7 +89,7 @@ def connect(
         raise InvalidRequestError("say what to keep: scopes=['pods'], or ['*'] for everything")
 
     def connector(store: Store) -> Syncing:
-        # Not before something is to be synced: this imports kubernetes.
+        # Not before something is to be synced: a reader needs none of it.
         from vai.informer import Informer
         from vai.kube import connect as transport_of
 

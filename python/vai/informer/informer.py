@@ -31,6 +31,7 @@ from vai.kube.discovery import identify
 from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
 from vai.reflector.counts import Counts
+from vai.reflector.goals import Prober
 from vai.reflector.selfcheck import SelfCheck, Tally
 from vai.store import Catalogue, Store, boottime_s, compare_resource_versions
 from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Resource, Scope, State
@@ -46,6 +47,8 @@ _UNKNOWN_AGAIN_S: Final = 30.0
 _EVERYTHING_AGAIN_S: Final = 60.0
 #: Where proofs are seldom, so is this: the same, in proofs.
 _EVERYTHING_AGAIN_PROOFS: Final = 2.0
+#: What kube-apiserver does not cache, by default (registry storage_factory, WatchCacheSizes).
+_UNCACHED: Final = "events"
 #: Where `vai status` finds why nothing could begin.
 PROBLEM: Final = "sync/problem"
 
@@ -75,6 +78,7 @@ class Informer:
         self._settings = settings
         self._link = Link()
         self._places = Places(settings.first_lists)
+        self._prober = Prober(settings.goal_lasts_s, boottime_s)
         self._lock = threading.Lock()
         self._reflectors: dict[int, Reflector] = {}
         self._targets: dict[int, Target] = {}
@@ -116,6 +120,7 @@ class Informer:
         for reflector in reflectors:
             reflector.stop()
         self._checks.stop()
+        self._prober.stop()
         self._transport.close()
         self._link.wake()
         deadline = time.monotonic() + _STOP_S
@@ -123,6 +128,7 @@ class Informer:
             self._thread.join(_STOP_S)
         ended = [reflector.join(deadline - time.monotonic()) for reflector in reflectors]
         ended.append(self._checks.join(deadline - time.monotonic()))
+        ended.append(self._prober.join(deadline - time.monotonic()))
         return all(ended) and not self._thread.is_alive()
 
     def rediscover(self) -> None:
@@ -205,11 +211,12 @@ class Informer:
         problems = self._serving.explained(unknown)
         with self._lock:
             self._problems = dict(problems)
-        for rank, target in enumerate(targets):
+        # Before anything is live: whoever waits for that reads what there will not be.
+        self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
+        for rank, target in self._in_turn(targets):
             self._sync(target, rank)
         self._planned.set()
         self._warn(catalogue)
-        self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
         self._note(PROBLEM, b"")
 
     def _identify(self) -> None:
@@ -224,6 +231,20 @@ class Informer:
             )
         )
         self._identified_at = time.monotonic()
+
+    def _in_turn(self, targets: Sequence[Target]) -> list[tuple[int, Target]]:
+        """In which order they start, with their ranks among those who list.
+
+        What goes on where it was does not list, and what gets no bookmarks takes the longest until
+        it is proven: three seconds.
+        """
+        complete = {found.id for found in self._store.scopes() if found.complete}
+
+        def waits(ranked: tuple[int, Target]) -> bool:
+            target = ranked[1]
+            return target.resource.name != _UNCACHED or self._ensure(target) not in complete
+
+        return sorted(enumerate(targets), key=waits)
 
     def _index(self) -> None:
         """Index what was asked for, as far as its resources are served."""
@@ -293,6 +314,8 @@ class Informer:
             link=self._link,
             first_lists=self._places.of(rank),
             polls=target.polled,
+            goals=self._prober.of(f"{resource.name}/{resource.version}"),
+            silent_watches_prove=self._silent_watches_prove(resource),
         )
         reflector = Reflector(str(target), io)
         if target.polled:
@@ -301,6 +324,12 @@ class Informer:
         else:
             self._checks.add(scope, reflector.name, source, reflector.relist)
         return reflector
+
+    def _silent_watches_prove(self, resource: Resource) -> int | None:
+        """See `vai.reflector.Io`: what an extension server's silence means nobody knows."""
+        if self._serving.is_aggregated(resource):
+            return None
+        return 0 if resource.name == _UNCACHED else 2
 
     # --- when it can't begin
 
@@ -317,6 +346,7 @@ class Informer:
         for reflector in reflectors.values():
             reflector.stop()
         self._checks.stop()
+        self._prober.stop()
         try:
             # Those of a file that was opened a moment ago have no reflectors yet.
             for scope in self._store.scopes():

@@ -5,7 +5,8 @@ What it is: configuration and credentials as kubectl users have them (`kubeconfi
 and who it is (`discovery`), and the requests of one scope (`source`, the reflector's
 ListerWatcher). What it may know: `reflector`'s Protocol, `config`, `errors`, `types`. Why it is
 apart: importing `kubernetes` costs 0.4 to 2 s and 40 to 75 MB, and no read may pay that; so the
-import happens when a Transport is made, not when this package is imported.
+import happens with the first request, or where only that package can tell that a configuration is
+wrong when a Transport is made; never when this package is imported.
 """
 
 from __future__ import annotations

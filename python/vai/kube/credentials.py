@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from inspect import signature
@@ -31,12 +32,12 @@ _MOST_SAID: Final = 200
 class Credentials:
     """The client's credentials. Thread-safe: a plugin runs once for all who wait for it."""
 
-    def __init__(self, access: Access, configuration: Any) -> None:
+    def __init__(self, access: Access, configuration: Callable[[], Any]) -> None:
         """Nothing is run or read yet.
 
         Args:
             access: the chosen context.
-            configuration: `kubernetes.client.Configuration`, loaded.
+            configuration: makes the `kubernetes.client.Configuration`, loaded.
         """
         self._access = access
         self._configuration = configuration
@@ -84,7 +85,7 @@ class Credentials:
         if self._token:
             return {"Authorization": f"Bearer {self._token}"}
         try:
-            settings = self._configuration.auth_settings()
+            settings = self._configuration().auth_settings()
         # Whatever an auth-provider does wrong; its text may quote what it was given.
         except Exception as error:  # noqa: BLE001
             raise OfflineError(
@@ -115,7 +116,7 @@ class Credentials:
 
     def _load_in_cluster(self) -> None:
         config: Any = import_module("kubernetes.config")
-        config.load_incluster_config(client_configuration=self._configuration)
+        config.load_incluster_config(client_configuration=self._configuration())
         self._generation += 1
 
     def _read_token_file(self, path: str) -> None:

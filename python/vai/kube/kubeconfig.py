@@ -115,6 +115,14 @@ def _in_cluster(context: str | None) -> Access:
     )
 
 
+def service_account_is_whole() -> bool:
+    """Whether the Pod's service account has what it takes: a token and a CA that are not empty."""
+    try:
+        return all((_SERVICE_ACCOUNT / name).stat().st_size for name in ("token", "ca.crt"))
+    except OSError:
+        return False
+
+
 def _from_files(paths: list[Path], context: str | None) -> Access:
     merged = _Merged(paths)
     name, chosen = merged.context(context)

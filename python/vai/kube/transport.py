@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 import threading
 import time
+import urllib.request
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -27,7 +29,7 @@ from vai.errors import InvalidRequestError, OfflineError, VaiError
 from vai.kube.budget import Budget
 from vai.kube.credentials import Credentials
 from vai.kube.failures import Rule, forbidden, offline, refusal, unauthorized
-from vai.kube.kubeconfig import Access, load_access
+from vai.kube.kubeconfig import Access, load_access, service_account_is_whole
 from vai.kube.meter import CLUSTER, Meter, Tally, Verb
 from vai.kube.pool import Exchange, make_pool
 from vai.kube.tls import tls_context
@@ -149,7 +151,7 @@ class Transport:
     """
 
     def __init__(self, access: Access, settings: Settings, configuration: Any = None) -> None:
-        """Imports `kubernetes`; sends nothing.
+        """Sends nothing, and does not import `kubernetes` where that can wait for a request.
 
         Args:
             access: the chosen context.
@@ -163,10 +165,17 @@ class Transport:
         self.access = access
         self.settings = settings
         self.server = access.server
-        self._configuration = configuration or _configuration(access)
+        self._configuration = _Once(
+            lambda: _configuration(access) if configuration is None else configuration
+        )
+        if configuration is None and _may_be_wrong(access):
+            self._configuration()
         self._credentials = Credentials(access, self._configuration)
         self._lock = threading.Lock()
+        self._tls_certificate = self._credentials.certificate
+        self._tls = self._tls_context(self._tls_certificate)
         self._pool: Any = None
+        self._requests: tuple[Any, str] = (None, "")
         self._pool_certificate: tuple[bytes, bytes] | None = None
         self._open: set[Exchange] = set()
         #: (path, accept) → (ETag, body, content type) of documents that are asked for again.
@@ -183,7 +192,6 @@ class Transport:
         self.budget = Budget(
             settings.qps or None, settings.burst, settings.bytes_per_second or None
         )
-        self._current_pool()
 
     @property
     def credentials(self) -> Credentials:
@@ -222,14 +230,14 @@ class Transport:
             RefusedError: any other answer but 200.
         """
         self._reap()
-        url = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
+        target = path + (f"?{urlencode(query)}" if query else "")
         encoding = "gzip" if compress and self._compress else "identity"
         headers = {"Accept": accept, "Accept-Encoding": encoding, "User-Agent": self._agent}
         if etag:
             headers["If-None-Match"] = etag
         silence_s = read_timeout_s or self.settings.answer_timeout_s
         tally = self.meter.of(scope, verb)
-        response = self._authenticated(url, headers, silence_s, tally)
+        response = self._authenticated(target, headers, silence_s, tally)
         if response.status == _OK or (etag and response.status == _NOT_MODIFIED):
             return response
         return self._refuse(response, rule, tally)
@@ -298,17 +306,17 @@ class Transport:
             self._pool.clear()
 
     def _authenticated(
-        self, url: str, headers: dict[str, str], silence_s: float, tally: Tally
+        self, target: str, headers: dict[str, str], silence_s: float, tally: Tally
     ) -> HttpResponse:
         seen = self._credentials.generation
-        response = self._send(url, headers, silence_s, tally)
+        response = self._send(target, headers, silence_s, tally)
         if response.status != _UNAUTHORIZED:
             return response
         drain(response.chunks())
         response.close()
         tally.failed()
         if self._credentials.renew(seen):
-            response = self._send(url, headers, silence_s, tally)
+            response = self._send(target, headers, silence_s, tally)
             if response.status != _UNAUTHORIZED:
                 return response
             response.close()
@@ -329,12 +337,12 @@ class Transport:
         raise error
 
     def _send(
-        self, url: str, headers: dict[str, str], silence_s: float, tally: Tally
+        self, target: str, headers: dict[str, str], silence_s: float, tally: Tally
     ) -> HttpResponse:
         # A kept connection may be closed by the server at the same moment: once more on another.
         for last in (False, True):
             try:
-                return self._send_once(url, headers, silence_s, tally)
+                return self._send_once(target, headers, silence_s, tally)
             except VaiError:
                 raise
             except (HTTPError, OSError) as error:
@@ -344,26 +352,27 @@ class Transport:
         raise AssertionError("unreachable")
 
     def _send_once(
-        self, url: str, headers: dict[str, str], silence_s: float, tally: Tally
+        self, target: str, headers: dict[str, str], silence_s: float, tally: Tally
     ) -> HttpResponse:
         every = HTTPHeaderDict(headers)
         for name, value in self._credentials.headers():
             every.add(name, value)
-        pool = self._current_pool()
+        pool, prefix = self._current_pool()
         exchange = self._exchange(tally)
         self._enter(exchange, urgent=tally.verb != "list")
         tally.sent()
         try:
             with exchange:
-                raw = pool.request(
+                raw = pool.urlopen(
                     "GET",
-                    url,
+                    prefix + target,
                     headers=every,
                     timeout=urllib3.Timeout(connect=self.settings.link_timeout_s, read=silence_s),
                     preload_content=False,
                     decode_content=False,
                     redirect=False,
                     retries=False,
+                    assert_same_host=False,
                 )
         except BaseException:
             self._forget(exchange)
@@ -400,16 +409,25 @@ class Transport:
         with self._lock:
             self._open.discard(exchange)
 
-    def _current_pool(self) -> Any:
-        """The pool, made anew when a plugin has brought another client certificate."""
+    def _current_pool(self) -> tuple[Any, str]:
+        """The pool, and what comes before a path there.
+
+        It is made anew when a plugin has brought another client certificate.
+        """
         certificate = self._credentials.certificate
+        # Not with the lock: the first time it takes as long as the import.
+        configuration = self._configuration()
         with self._lock:
             if self._pool is None or certificate != self._pool_certificate:
-                tls = self.server.startswith("https:")
-                context = tls_context(self.access, certificate) if tls else None
-                self._pool = make_pool(self.access, self._configuration, context, self.settings)
+                if certificate != self._tls_certificate:
+                    self._tls, self._tls_certificate = self._tls_context(certificate), certificate
+                self._pool = make_pool(self.access, configuration, self._tls, self.settings)
                 self._pool_certificate = certificate
-            return self._pool
+                self._requests = _requests(self._pool, self.server)
+            return self._requests
+
+    def _tls_context(self, certificate: tuple[bytes, bytes] | None) -> ssl.SSLContext | None:
+        return tls_context(self.access, certificate) if self.server.startswith("https:") else None
 
     def _reap(self) -> None:
         """Take back the connections of probes that have ended meanwhile."""
@@ -439,6 +457,51 @@ def connect(settings: Settings) -> Transport:
         InvalidRequestError: there is no usable configuration; one line with the remedy.
     """
     return Transport(load_access(settings.kubeconfig, settings.context), settings)
+
+
+def _requests(manager: Any, server: str) -> tuple[Any, str]:
+    """What sends the requests to a server, and what comes before their paths.
+
+    Its own pool, where there is no proxy: the manager would take the whole address apart again for
+    each request, a fifth of what the client's part of a watch costs.
+    """
+    if manager.proxy is not None:
+        return manager, server
+    return manager.connection_from_url(server), urlsplit(server).path
+
+
+class _Once:
+    """What is made when it is first asked for, by one of those who ask."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    def __call__(self) -> Any:
+        """It; raises what making it raises, each time."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+
+#: Of a kubeconfig's user: what is checked and used here, and never by the `kubernetes` package.
+_OWN_USER: Final = frozenset(
+    {"token", "tokenFile", "exec", "as", "as-uid", "as-groups", "as-user-extra"}
+)
+
+
+def _may_be_wrong(access: Access) -> bool:
+    """Whether the `kubernetes` package may refuse it: then that must be known at once.
+
+    Importing it takes half a second and more; whoever opens a file wants its answer before that.
+    """
+    if access.cluster.get("proxy-url") or urllib.request.getproxies_environment():
+        return True
+    if access.in_cluster:
+        return not service_account_is_whole()
+    return not _OWN_USER.issuperset(access.user)
 
 
 def _configuration(access: Access) -> Any:

@@ -40,7 +40,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     ),
     Family(
         "reflector_watch_duration_seconds", "summary", _NAME,
-        "How long watches lasted. vai ends them itself: every 3 to 14 s by default.",
+        "How long watches lasted. vai ends them itself: every 3 to 20 s by default.",
     ),
     Family("reflector_items_per_watch", "summary", _NAME, "Events and bookmarks that watches had."),
     Family(

@@ -6,11 +6,12 @@ What it is: the watch loop of client-go's reflector as an explicit machine (`sta
 the `ListerWatcher` Protocol that it defines. Why it is apart: every transition can be tested
 without a server, a file or a clock.
 
-What a proof costs: per scope and about every 16 s at the default limit of 30 s, one probe (a
-watch that sends one bookmark) and, unless nothing at all was written to the cluster meanwhile, two
-watches resumed from the scope's position: three small requests, no list. Only what the server
-sends no bookmarks for (events, which kube-apiserver does not cache) is proven by its next event, or
-else by a list about every 26 s, more rarely if it has more than a thousand objects.
+What a proof costs: per scope and about every 20 s at the default limit of 30 s, one watch resumed
+from the scope's position, and for all scopes of a resource (`goals`) one probe (a watch that sends
+one bookmark): small requests, no list. What kube-apiserver sends no bookmarks for, because it does
+not cache it (events), is proven by its next event or by a watch that was quiet up to its end; what
+extension servers send none for, by its next event or else by a list about every 20 s, more rarely
+if it has more than a thousand objects.
 """
 
 from __future__ import annotations

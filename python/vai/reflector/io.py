@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from vai.config import Settings
 from vai.reflector.backoff import Backoff
+from vai.reflector.goals import Goals
 from vai.reflector.protocol import ListerWatcher, Response
 from vai.reflector.states import Proof
 from vai.types import State, duration
@@ -28,6 +29,10 @@ _WATCH_JITTER: Final = 0.1
 _CALM_S: Final = 120.0
 #: A stream may be cut by chance once; twice in a row, smaller pieces have a better chance.
 _MOST_CUTS: Final = 2
+
+
+#: A watch whose bookmark did not come in time gets so much more.
+_MISSED_S: Final = 2
 
 
 class Place(Protocol):
@@ -123,6 +128,10 @@ class Io:
         boottime_s: `vai.store.boottime_s`.
         first_lists: bounds how many scopes list at a time.
         polls: the resource can't be watched: it is listed again and again.
+        goals: how far the server is, for all scopes of the resource.
+        silent_watches_prove: after so many watches without a bookmark (0: unless one comes) it is
+            clear that there are none for this resource, and silence proves it; None where nothing
+            but a list does.
         stopping: set by `Reflector.stop`.
         interrupted: set by whoever wants the thread to leave what it waits for.
     """
@@ -139,6 +148,8 @@ class Io:
     stopping: threading.Event = field(default_factory=threading.Event)
     interrupted: threading.Event = field(default_factory=threading.Event)
     polls: bool = False
+    goals: Goals | None = None
+    silent_watches_prove: int | None = None
     clock: Callable[[], float] = monotonic
     draw: Callable[[], float] = random.random
     complete: bool = False
@@ -147,6 +158,7 @@ class Io:
     response: Response | None = None
     bookmarks_seen: bool = False
     silent_watches: int = 0
+    missed_bookmarks: int = 0
     stuck_at: str = ""
     proven_at: float = 0.0
     listed_at: float | None = None
@@ -217,8 +229,8 @@ class Io:
         """Whether one of these was told last."""
         return self.told is not None and self.told[0] in states
 
-    def proven(self, asked_s: float) -> None:
-        """The scope is complete as of that moment."""
+    def proven(self, asked_s: float, how: str = "") -> None:
+        """The scope is complete as of that moment; `how`, where that is not by the usual way."""
         self.store.proven(self.scope, asked_s)
         if not self.was(State.LIVE):
             # The proof counts when the rows before it are committed; the word must not come
@@ -227,9 +239,10 @@ class Io:
             self.store.flush(self.scope)
         self.proven_at = self.clock()
         self._woken = False
+        self.missed_bookmarks = 0
         for backoff in (self.failures, self.silences, self.denials):
             backoff.reset()
-        self.tell(State.LIVE, f"polled every {duration(self.poll_s)}" if self.polls else "")
+        self.tell(State.LIVE, f"polled every {duration(self.poll_s)}" if self.polls else how)
 
     @property
     def poll_s(self) -> float:
@@ -237,13 +250,31 @@ class Io:
         return self.settings.poll_s(self.objects)
 
     def reached(self, position: str, proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
-        """Count the proofs that a stream at `position` has reached; the others are returned."""
-        if not proofs:
-            return proofs
-        met = [proof for proof in proofs if self.is_at(position, proof.resource_version)]
+        """Count the proofs that a stream at `position` has reached; the others are returned.
+
+        What was asked for other scopes of the resource counts as well.
+        """
+        known = (*proofs, *self.known_goals())
+        met = [proof for proof in known if self.is_at(position, proof.resource_version)]
         if met:
             self.proven(max(proof.asked_s for proof in met))
         return tuple(proof for proof in proofs if proof not in met)[-_MOST_PROOFS:]
+
+    def known_goals(self) -> list[Proof]:
+        """How far the server was a moment ago."""
+        return [] if self.goals is None else self.goals.known()
+
+    def ask_goal(self) -> Proof:
+        """Ask how far the server is, for all scopes of the resource."""
+        if self.goals is not None:
+            return self.goals.ask(self.source.probe)
+        asked_s = self.boottime_s()
+        return Proof(self.source.probe(), asked_s)
+
+    def want_goal(self, in_s: float) -> None:
+        """A goal will be needed in so many seconds."""
+        if self.goals is not None:
+            self.goals.want(self.clock() + in_s, self.source.probe)
 
     def is_at(self, position: str, goal: str) -> bool:
         """Whether a stream at `position` has shown everything up to `goal`."""
@@ -268,7 +299,8 @@ class Io:
     def watch_timeout_s(self, *, quick: bool) -> int:
         """`timeoutSeconds` of the next watch."""
         if quick:
-            return self.settings.quick_watch_s
+            # A server that is slow to begin has no two seconds left for the bookmark.
+            return self.settings.quick_watch_s + _MISSED_S * self.missed_bookmarks
         longest = self.settings.long_watch_s
         return max(1, round(longest * (1 - _WATCH_JITTER * self.draw())))
 

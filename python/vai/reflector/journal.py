@@ -18,7 +18,7 @@ _log: Final = logging.getLogger("vai")
 #: On the way to another state.
 _PASSING: Final = frozenset({State.LISTING, State.CATCHING_UP, State.NEVER})
 #: Live for less than that is a flicker of the same outage. Our choice: longer than the first waits
-#: between tries, and no longer than the watch of 14 s after which a journal hears again.
+#: between tries, and shorter than the watch of 20 s after which a journal hears again.
 _SETTLED_S: Final = 5.0
 
 

@@ -25,7 +25,7 @@ from vai.reflector.states import (
     Stream,
     Wait,
 )
-from vai.types import State
+from vai.types import State, duration
 
 
 def step(phase: Phase, io: Io) -> Phase:
@@ -73,12 +73,26 @@ def _go(phase: Phase, io: Io) -> Phase:  # noqa: C901, PLR0911 - one line per ph
 def _start(io: Io) -> Phase:
     io.complete = any(found.complete for found in io.store.scopes() if found.id == io.scope)
     if io.polls:
-        return Relist(lists.POLLED if io.complete else "", proves=io.complete)
+        return _polled_again(io)
     position, needs_relist = io.store.resume(io.scope)
     if position is None or needs_relist:
         return Relist("the checkpoint does not count" if io.complete else "")
     io.tell(State.CATCHING_UP)
     return Probe(position)
+
+
+def _polled_again(io: Io) -> Phase:
+    """The first list, or the next one when it is due: the file knows when the last one was."""
+    if not io.complete:
+        return Relist()
+    again = Relist(lists.POLLED, proves=True)
+    status = next(found for found in io.store.scopes() if found.id == io.scope)
+    io.objects, age_s = status.objects, status.freshness.age_s
+    left_s = 0.0 if age_s is None else io.poll_s - age_s
+    if left_s <= 0:
+        return again
+    io.tell(State.CATCHING_UP, f"polled every {duration(io.poll_s)}")
+    return Wait(again, left_s)
 
 
 __all__ = ["release", "step"]

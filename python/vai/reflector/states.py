@@ -108,6 +108,11 @@ class Probe:
     proofs: tuple[Proof, ...] = ()
     #: It was asked a moment ago, and the server seemed to be behind.
     lower: bool = False
+    #: All is well, and the stream was at `position` by then (CLOCK_BOOTTIME): what another scope's
+    #: probe said a moment ago will do.
+    reached_s: float | None = None
+    #: Nothing came on a watch that was open long after this, of a resource without bookmarks.
+    silence: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,10 @@ class Stream:
     watching: Watching
     opened_s: float
     events: int = 0
+    #: How long the server was asked to keep it open; 0 where it was not asked.
+    timeout_s: int = 0
+    #: When it got to `position` (CLOCK_BOOTTIME).
+    reached_s: float = 0.0
     #: When it is ended from here: of a streaming list the server does not know how long its watch
     #: is to be. None leaves that to the server.
     until_s: float | None = None

@@ -26,6 +26,17 @@ _SILENT_WATCHES: Final = 2
 #: Our choice: longer than servers behind one address usually lag behind each other, and short
 #: enough not to matter when a restored backup is noticed a second later.
 _LOWER_AGAIN_S: Final = 1.0
+#: kube-apiserver sends a watch's last bookmark two seconds before its deadline (apiserver cacher,
+#: nextBookmarkTime).
+_BEFORE_THE_END_S: Final = 2.0
+#: A bookmark, or the end of a watch, may be so late (apiserver cacher: timers of one second, a
+#: quarter of jitter).
+_LATE_S: Final = 1.3
+_BY_SILENCE: Final = "quiet, and proven by that: the server sends no bookmarks for it"
+#: A bookmark that does not come in time, because the server was busy, comes with the next watch.
+_MISSED_BOOKMARKS: Final = 2
+#: Of the liveness limit: a proof that is so old at the end of a watch did not come with it.
+_SETTLED: Final = 0.25
 #: One watch may end at once by chance; from the second on it is told.
 _SHORT_WATCHES: Final = 2
 #: A timer of the socket may be a moment ahead of the clock.
@@ -37,18 +48,56 @@ def probe(phase: Probe, io: Io) -> Phase:
     if _wants_list(phase, io):
         reason = "the server sends no bookmarks for it, so only a list proves it"
         return Relist(reason, proves=True)
-    asked_s = io.boottime_s()
-    newest = io.source.probe()
-    io.answered()
-    if (io.compare(newest, phase.position) or 0) < 0:
+    goal = _shared(phase, io)
+    if goal is not None and _is_behind(goal, phase, io):
+        # The stream has passed it long since; there is nothing to be learned of it.
+        return Open(phase.position, phase.proofs, quick=_hurries(io))
+    if goal is None:
+        goal = io.ask_goal()
+        io.answered()
+    newest = goal.resource_version
+    if _is_behind(goal, phase, io):
         return _lower(phase, newest, io)
     if newest == phase.position:
-        io.proven(asked_s)
+        io.proven(goal.asked_s)
         return Open(phase.position)
+    proofs = (*phase.proofs, goal)
+    if phase.silence is not None:
+        io.proven(phase.silence.asked_s, _BY_SILENCE)
+        proofs = (goal,)
     if not io.was(State.LIVE):
         io.tell(State.CATCHING_UP)
-    proofs = (*phase.proofs, Proof(newest, asked_s))
-    return Open(phase.position, proofs, quick=not _sends_no_bookmarks(io))
+    return Open(phase.position, proofs, quick=_hurries(io))
+
+
+def _shared(phase: Probe, io: Io) -> Proof | None:
+    """What is known already of where the server is; None if the scope has to ask for itself."""
+    goals = io.known_goals() if phase.reached_s is not None else []
+    known = io.settings
+    # The streams of the resource that asked for it end two seconds after their bookmarks; and where
+    # nothing happens in the cluster, this is all that proves the scope until the next watch ends.
+    lasts_s = min(
+        known.goal_lasts_s + _BEFORE_THE_END_S, known.live_within_s - known.long_watch_s - _LATE_S
+    )
+    if not goals or io.boottime_s() - goals[-1].asked_s > lasts_s:
+        return None
+    newest = goals[-1]
+    later = phase.reached_s is not None and newest.asked_s > phase.reached_s
+    # Behind the position, though asked when it had been reached: the server went back, it seems.
+    return None if later and _is_behind(newest, phase, io) else newest
+
+
+def _is_behind(goal: Proof, phase: Probe, io: Io) -> bool:
+    return (io.compare(goal.resource_version, phase.position) or 0) < 0
+
+
+def _hurries(io: Io) -> bool:
+    """Whether a long watch would prove too late, or nobody knows if it will."""
+    by_silence = _is_proven_by_silence(io)
+    if _sends_no_bookmarks(io) and not by_silence:
+        return False
+    settled = io.was(State.LIVE) and (io.bookmarks_seen or by_silence)
+    return not settled or io.clock() - io.proven_at > io.settings.live_within_s * _SETTLED
 
 
 def _lower(phase: Probe, newest: str, io: Io) -> Phase:
@@ -58,7 +107,7 @@ def _lower(phase: Probe, newest: str, io: Io) -> Phase:
     is free then, the answer is another one.
     """
     if not phase.lower:
-        return Wait(replace(phase, lower=True), _LOWER_AGAIN_S)
+        return Wait(replace(phase, lower=True, reached_s=None), _LOWER_AGAIN_S)
     reason = f"the server went back from resourceVersion {phase.position} to {newest}"
     io.hooks.went_back(reason)
     wait_s = io.relist_wait_s()
@@ -67,17 +116,22 @@ def _lower(phase: Probe, newest: str, io: Io) -> Phase:
 
 
 def _sends_no_bookmarks(io: Io) -> bool:
-    return not io.bookmarks_seen and io.silent_watches >= _SILENT_WATCHES
+    known = io.silent_watches_prove
+    enough = _SILENT_WATCHES if known is None else known
+    return not io.bookmarks_seen and io.silent_watches >= enough
+
+
+def _is_proven_by_silence(io: Io) -> bool:
+    return io.silent_watches_prove is not None and _sends_no_bookmarks(io)
 
 
 def _wants_list(phase: Probe, io: Io) -> bool:
     """Whether nothing but a list can prove the scope, and the next chance would be too late.
 
-    kube-apiserver sends no bookmarks for what it does not cache (events, by default). Such a
-    scope is proven by its next event, or else by a list: about one in 26 s at the default limit,
-    fewer if it has many objects.
+    An extension server may send no bookmarks. Such a scope is proven by its next event, or else by
+    a list: about one in 20 s at the default limit, fewer if it has many objects.
     """
-    if not _sends_no_bookmarks(io) or not phase.proofs:
+    if io.silent_watches_prove is not None or not _sends_no_bookmarks(io) or not phase.proofs:
         return False
     now, limit_s = io.clock(), io.settings.live_within_s
     too_late = now - io.proven_at + io.settings.long_watch_s > limit_s * _NEARLY
@@ -87,17 +141,25 @@ def _wants_list(phase: Probe, io: Io) -> bool:
 
 def open_watch(phase: Open, io: Io) -> Phase:
     """Resume the watch from the position."""
-    response = io.source.watch(phase.position, io.watch_timeout_s(quick=phase.quick))
+    timeout_s = io.watch_timeout_s(quick=phase.quick)
+    silent = _is_proven_by_silence(io)
+    if silent:
+        timeout_s = min(timeout_s, io.settings.silent_watch_s)
+    response = io.source.watch(phase.position, timeout_s)
     try:
         io.answered()
         watching = io.store.begin_watch(io.scope, gzip=response.gzip)
     except BaseException:
         response.close()
         raise
+    if not phase.quick:
+        io.want_goal(timeout_s - (io.settings.silence_s if silent else _BEFORE_THE_END_S))
     return Stream(
         position=phase.position,
         proofs=phase.proofs,
         quick=phase.quick,
+        timeout_s=timeout_s,
+        reached_s=io.boottime_s(),
         response=response,
         chunks=iter(response.chunks()),
         watching=watching,
@@ -133,10 +195,13 @@ def take(phase: Stream, chunk: bytes, io: Io) -> Phase:
         )
         io.tell(State.STALE, reason)
         return list_again(phase, reason, io, least_s=io.failures.next_s())
-    position = progress.resource_version or phase.position
+    position, reached_s = phase.position, phase.reached_s
+    if progress.resource_version:
+        position, reached_s = progress.resource_version, io.boottime_s()
     read = replace(
         phase,
         position=position,
+        reached_s=reached_s,
         proofs=io.reached(position, phase.proofs),
         events=phase.events + progress.events + progress.bookmarks,
     )
@@ -192,7 +257,38 @@ def _ended(phase: Stream, io: Io) -> Phase:
     io.short_watches = 0
     if phase.quick and phase.proofs and not io.bookmarks_seen:
         io.silent_watches += 1
-        return Probe(phase.position, phase.proofs)
+        return Probe(phase.position, phase.proofs, silence=_silence(phase, io))
+    if phase.quick and phase.proofs and io.missed_bookmarks < _MISSED_BOOKMARKS:
+        io.missed_bookmarks += 1
+        return Open(phase.position, phase.proofs, quick=True)
     if phase.quick:
         return Open(phase.position, phase.proofs)
-    return Probe(phase.position, phase.proofs)
+    if not _lasted(phase, io):
+        # Somebody ended it; whoever answers next may be another one.
+        return Probe(phase.position, phase.proofs)
+    silence = _silence(phase, io)
+    reached_s = phase.reached_s if silence is None else None
+    return Probe(phase.position, phase.proofs, reached_s=reached_s, silence=silence)
+
+
+def _lasted(phase: Stream, io: Io) -> bool:
+    """Whether the server ended it when it was to end."""
+    lasted_s = io.clock() - phase.opened_s
+    return phase.timeout_s > 0 and lasted_s >= phase.timeout_s - _EARLY_S
+
+
+def _silence(phase: Stream, io: Io) -> Proof | None:
+    """What a watch without bookmarks proves by having been quiet up to its own end.
+
+    kube-apiserver does not cache events, by default, and sends no bookmarks of what it does not
+    cache: such a watch is etcd's own, which has sent all that was there when it began within a
+    tenth of a second (etcd mvcc, syncWatchersLoop) and what came later at once. So what the server
+    was at some seconds before it ended the watch in time has come. That is weaker than a bookmark,
+    which an etcd whose watches lag behind its reads would not send: hence the note, no checkpoint
+    moves by it, and the self-check compares the scope like all others.
+    """
+    if not _is_proven_by_silence(io) or not _lasted(phase, io):
+        return None
+    before_s = io.boottime_s() - io.settings.silence_s + _EARLY_S
+    known = [goal for goal in (*phase.proofs, *io.known_goals()) if goal.asked_s <= before_s]
+    return max(known, key=lambda goal: goal.asked_s, default=None)

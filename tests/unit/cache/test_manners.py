@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import multiprocessing
 import os
@@ -56,6 +57,39 @@ def test_reading_a_file_loads_no_client(feed: Feed) -> None:
         str(feed.path),
     )
     assert done.stdout.strip() == "False False False", done.stderr
+
+
+def test_a_file_answers_before_the_client_is_imported(feed: Feed, tmp_path: Path) -> None:
+    """Whoever is restarted over a file has its answers at once, whatever the server does."""
+    feed.load([pod("web-0", 7)])
+    feed.store.close()
+    kubeconfig = tmp_path / "kubeconfig"
+    cluster = {"name": "c", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "c", "context": {"cluster": "c"}}
+    kubeconfig.write_text(
+        json.dumps({"current-context": "c", "clusters": [cluster], "contexts": [context]})
+    )
+    done = python(
+        """
+        import sys, threading, vai
+        answered = threading.Event()
+        class Slow:
+            def find_spec(self, name, path, target=None):
+                if name == "kubernetes":
+                    answered.wait(20)
+        sys.meta_path.insert(0, Slow())
+        with vai.connect(sys.argv[1], ["pods"], kubeconfig=sys.argv[2]) as cache:
+            assert cache.get("pods", "shop/web-0")["spec"]
+            status, = cache.status()
+            print(status.state.value, answered.is_set())
+            answered.set()
+        """,
+        str(feed.path),
+        str(kubeconfig),
+    )
+    state, waited = done.stdout.split()
+    assert state in {"stale", "catching-up"}, done.stderr
+    assert waited == "False"
 
 
 def test_it_prints_nothing_and_leaves_signals_and_logging_alone(feed: Feed) -> None:

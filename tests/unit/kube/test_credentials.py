@@ -26,7 +26,7 @@ def access(**user: Any) -> Access:
 
 
 def made(**user: Any) -> Credentials:
-    return Credentials(access(**user), NoSettings())
+    return Credentials(access(**user), NoSettings)
 
 
 def plugin(folder: Path, script: str) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_certificates_in_files_are_read_again_once_both_are_new(
             certificate=old,
             certificate_files=(str(files[0]), str(files[1])),
         ),
-        NoSettings(),
+        NoSettings,
     )
     found.headers()
     assert (found.certificate, found.generation) == (old, 0)
@@ -192,7 +192,7 @@ def test_an_auth_provider_that_fails_is_told_without_its_words() -> None:
         def auth_settings(self) -> dict[str, Any]:
             raise RuntimeError("refresh_token=s3cret is no good")
 
-    found = Credentials(access(), Failing())
+    found = Credentials(access(), Failing)
     with pytest.raises(OfflineError, match="can't be refreshed") as caught:
         found.headers()
     assert "s3cret" not in str(caught.value)

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -55,6 +56,36 @@ def to(url: str, **settings: Any) -> Transport:
 def test_reading_the_package_does_not_import_kubernetes() -> None:
     code = "import sys, vai, vai.kube; assert 'kubernetes' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_plain_configuration_is_known_to_be_right_before_kubernetes_is_imported(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    code = """
+        import sys
+        from vai.config import Settings
+        from vai.kube import connect
+        transport = connect(Settings(kubeconfig=sys.argv[1]))
+        print("kubernetes" in sys.modules)
+        transport.get_bytes("/version")
+        print("kubernetes" in sys.modules)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(sim.kubeconfig(tmp_path / "kc"))]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_what_only_kubernetes_can_judge_is_refused_at_once() -> None:
+    provider = {"name": "oidc", "config": {"client-id": "vai"}}
+    access = Access(origin="kc", context="c", server="http://x", user={"auth-provider": provider})
+    with pytest.raises(InvalidRequestError, match="kc: the user's authentication is not usable"):
+        Transport(access, Settings())
+
+
+def test_certificates_that_are_none_are_refused_at_once() -> None:
+    access = Access(origin="kc", context="c", server="https://x", certificate=(b"no", b"no"))
+    with pytest.raises(InvalidRequestError, match="not a valid PEM pair"):
+        Transport(access, Settings())
 
 
 def test_requests_say_who_asks(sim: Simulator, transport: Transport) -> None:

@@ -274,6 +274,7 @@ class FakeStore:
         self.log: list[tuple[Any, ...]] = []
         self.listings: list[FakeListing] = []
         self.told_s = 0
+        self.age_s: float | None = None
         #: Why rows are not in the file.
         self.lost: VaiError | None = None
 
@@ -281,8 +282,8 @@ class FakeStore:
         return [
             ScopeStatus(
                 id=SCOPE, resource="pods", namespace=None, label_selector="", field_selector="",
-                redaction=Redaction.NONE, state=State.STALE, complete=self.complete, age_s=None,
-                contact_age_s=None, since_s=0, reason="", objects=len(self.rows),
+                redaction=Redaction.NONE, state=State.STALE, complete=self.complete,
+                age_s=self.age_s, contact_age_s=None, since_s=0, reason="", objects=len(self.rows),
                 resource_version=self.position,
             )
         ]  # fmt: skip

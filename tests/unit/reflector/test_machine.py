@@ -224,7 +224,7 @@ def test_quick_watches_are_short_and_the_others_as_long_as_the_limit_allows() ->
     world = World("50")
     stream(world, [], Open("50", quick=True))
     stream(world, [])
-    assert [asked[2] for asked in world.server.asked] == [3, 13]
+    assert [asked[2] for asked in world.server.asked] == [3, 20]
 
 
 def test_events_move_the_position_that_the_next_watch_resumes_from() -> None:
@@ -480,7 +480,7 @@ def silent_cycle(world: World, phase: Phase) -> Phase:
     return step(watching, world.io)
 
 
-def test_a_resource_without_bookmarks_is_proven_by_a_list_before_its_proof_is_too_old() -> None:
+def test_an_api_without_bookmarks_is_proven_by_a_list_before_its_proof_is_too_old() -> None:
     world = World("50")
     phase, began = step(Start(), world.io), world.now_s
     world.io.proven_at = began

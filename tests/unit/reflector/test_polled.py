@@ -64,3 +64,13 @@ def test_a_server_that_is_away_is_told_and_the_list_tried_again() -> None:
     world.hooks.reconnects = [None]
     until_it_waits(world, wait.then)
     assert world.store.last()[0] is State.LIVE
+
+
+def test_after_a_restart_the_next_list_waits_until_it_is_due() -> None:
+    world = polling("50", {"a": "50"})
+    world.store.age_s = 10.0
+    assert step(Start(), world.io) == Wait(Relist("it can't be watched", proves=True), 14.0)
+    # Not live: nothing was proven by this process.
+    assert world.store.last() == (State.CATCHING_UP, "polled every 24s")
+    world.store.age_s = 24.5
+    assert isinstance(step(Start(), world.io), Relist)

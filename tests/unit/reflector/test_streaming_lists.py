@@ -82,10 +82,10 @@ def test_another_bookmark_ends_nothing() -> None:
 def test_the_stream_is_ended_from_here_when_the_next_proof_is_due() -> None:
     world = World(streams=True)
     quiet = OfflineError("no answer in time")
-    world.server.streams = [[initial_end(9), bookmark(10), world.passing(13.5), quiet]]
+    world.server.streams = [[initial_end(9), bookmark(10), world.passing(20.5), quiet]]
     phase = go(world, Start(), Stream)
     read = go(world, phase, Stream, most=1)
-    assert read.response.limits == [10.0, 13]  # type: ignore[attr-defined]
+    assert read.response.limits == [10.0, 20]  # type: ignore[attr-defined]
     assert step(read, world.io) == Probe("10")
     assert read.response.closed  # type: ignore[attr-defined]
     assert State.OFFLINE not in world.store.states()

@@ -1,8 +1,11 @@
 //! `FILE.live`: what the writer last knew of each scope, for readers in other processes.
 //!
 //! It is outside the WAL, so that an idle cluster costs no page writes, and is written without
-//! fsync at most once a second *by the code that read the bytes*: a writer that hangs stops
-//! writing. A new boot or a dead writer makes it a memory of the past, never a claim.
+//! fsync at most once a second. What it says is told, with its moment, *by the code that read the
+//! bytes*: of one that hangs it says so. A new boot or a dead writer makes it a memory of the past,
+//! never a claim.
+//!
+//! It has the bookmarks too ([`Quiet`]): the checkpoint in the database moves with rows alone.
 //!
 //! Layout: length (8 bytes, little endian), hash of the text (8 bytes), number of the text (8 bytes:
 //! another one each time), the bell (8 bytes: written after each commit, never read), JSON text. A
@@ -56,6 +59,18 @@ impl Reported {
     }
 }
 
+/// No event of the scope lies between these resourceVersions: rows that are complete as of the first
+/// are so as of the second. That is true of the cluster, whatever became of the file meanwhile: who
+/// finds a checkpoint of `from` there may go on from `to`, after a kill, a crash of the machine or in
+/// an older copy of the file as well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quiet {
+    /// What the last event, or the list, left as the checkpoint.
+    pub from: String,
+    /// The last bookmark.
+    pub to: String,
+}
+
 /// One scope's entry. Times are `CLOCK_BOOTTIME` in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScopeLive {
@@ -77,6 +92,9 @@ pub struct ScopeLive {
     /// Why the last comparison could not be made; empty where it was.
     #[serde(default)]
     pub check_note: String,
+    /// How far the stream has shown that nothing happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Quiet>,
 }
 
 impl ScopeLive {
@@ -90,7 +108,15 @@ impl ScopeLive {
             proof: None,
             checked: None,
             check_note: String::new(),
+            quiet: None,
         }
+    }
+
+    /// How far rows with this checkpoint are complete.
+    #[must_use]
+    pub fn reaches(&self, checkpoint: &str) -> Option<&str> {
+        let quiet = self.quiet.as_ref().filter(|quiet| quiet.from == checkpoint)?;
+        Some(&quiet.to)
     }
 }
 
@@ -139,6 +165,9 @@ pub struct Traffic {
 pub struct Live {
     /// The process that wrote it.
     pub pid: u32,
+    /// `meta.file_id` of the database: what stands beside another one says nothing of it.
+    #[serde(default)]
+    pub file_id: String,
     /// The boot that all times count from: [`boot_id`].
     pub boot: String,
     /// By the id of the scope.

@@ -191,6 +191,7 @@ mod tests {
             proof: Some(proof),
             checked: None,
             check_note: String::new(),
+            quiet: None,
         };
         let scopes = BTreeMap::from([(1, entry)]);
         Live { pid: 5, boot: "b".into(), scopes, ..Live::default() }

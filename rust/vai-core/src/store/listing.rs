@@ -176,6 +176,7 @@ impl Listing {
             check_number(writer, scope, number)?;
             publish(writer, scope, first, &session.lock(), &rv)
         })?;
+        self.inner.shared.listed(scope);
         Ok(published)
     }
 

@@ -177,11 +177,11 @@ impl Store {
 
     /// (resourceVersion to resume from, whether a relist is needed)
     pub fn checkpoint(&self, scope: i64) -> Result<(Option<String>, bool)> {
-        let rows = self.inner.read(|db| scopes::scopes(db, None))?;
-        let row =
-            rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
+        let row = self.inner.read(|db| scopes::scope(db, scope))?;
         let relist = !row.published || row.void_reason.is_some();
-        Ok((row.rv.filter(|_| row.published), relist))
+        let rv = row.rv.filter(|_| row.published);
+        let further = rv.as_deref().and_then(|rv| self.inner.shared.reaches(scope, rv));
+        Ok((further.or(rv), relist))
     }
 
     /// As [`Store::checkpoint`], and the scope begins again there: whatever an earlier stream lost is
@@ -458,9 +458,7 @@ impl Inner {
 
     /// The resource of a scope, the edition of its fields, and how its responses are read.
     fn feed_options(&self, scope: i64) -> Result<(i64, i64, FeedOptions)> {
-        let rows = self.read(|db| scopes::scopes(db, None))?;
-        let row =
-            rows.into_iter().find(|row| row.id == scope).ok_or_else(|| unknown_scope(scope))?;
+        let row = self.read(|db| scopes::scope(db, scope))?;
         let known = self.known(row.resource);
         let options = FeedOptions {
             gzip: false,

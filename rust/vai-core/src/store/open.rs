@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::checkpointer::Checkpointer;
 use super::shared::Shared;
 use super::writer::{Fields, Setup, WriterHandle};
-use super::{Inner, Store, definitions, migrate, prune, state};
+use super::{Inner, Store, definitions, migrate, prune, scopes, state};
 use crate::db::bell::Bell;
 use crate::db::live::{self, LiveFile};
 use crate::db::{self, Files, gate, lock};
@@ -74,15 +74,21 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     migrate::bring_up(&mut connection)?;
     begin_epoch(&mut connection)?;
     connection.execute("DELETE FROM stage", [])?;
+    let previous = live::read(&files.live);
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // This release's catalogue may be another one than that of the file.
     definitions::sync_kept(&transaction)?;
+    if let Some(previous) = &previous {
+        scopes::go_further(&transaction, previous)?;
+    }
+    let file_id: String =
+        transaction.query_row("SELECT file_id FROM meta WHERE id = 1", [], |row| row.get(0))?;
     transaction.commit()?;
     let mut state = state::State::load(&connection)?;
     let checkpointer = Checkpointer::spawn(&files)?;
     checkpointer.follow(&mut connection)?;
-    let shared = Arc::new(Shared::new(checkpointer, live::read(&files.live), options.live_within));
+    let shared = Arc::new(Shared::new(checkpointer, file_id, previous, options.live_within));
     shared.committed(state.epoch, state.seq);
     shared.attach(LiveFile::create(&files.live)?)?;
     handle.told()?;
@@ -111,7 +117,8 @@ fn open_reader(files: Files, options: Options) -> Result<Inner> {
     let (handle, open_here) = lock::register_reader(&files);
     // The first connection checks the file; it goes back to the pool.
     let connection = db::open_reader(&files, open_here)?;
-    let shared = Arc::new(Shared::new(Checkpointer::none(), None, options.live_within));
+    let shared =
+        Arc::new(Shared::new(Checkpointer::none(), String::new(), None, options.live_within));
     let opened = inner(files, Mode::Reader, options, shared, Fields::default(), None, handle);
     opened.pool.give(connection);
     Ok(opened)

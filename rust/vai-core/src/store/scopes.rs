@@ -7,6 +7,7 @@ use super::apply::{Origin, Writer};
 use super::freshness::Recorded;
 use super::state::{is_sensitive, redaction_name, redaction_number};
 use super::{definitions, rows};
+use crate::db::live::Live;
 use crate::error::{Error, Result};
 use crate::field::FieldSet;
 use crate::gvr::GroupResource;
@@ -391,9 +392,18 @@ fn scope_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(ScopeRow, String, Str
 
 /// All scopes, or those of one resource.
 pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<ScopeRow>> {
-    let sql = format!("{SCOPE_COLUMNS} WHERE ?1 IS NULL OR s.resource = ?1 ORDER BY s.id");
+    scopes_where(db, "?1 IS NULL OR s.resource = ?1", resource)
+}
+
+/// One scope.
+pub(super) fn scope(db: &Connection, id: i64) -> Result<ScopeRow> {
+    scopes_where(db, "s.id = ?1", Some(id))?.pop().ok_or_else(|| super::unknown_scope(id))
+}
+
+fn scopes_where(db: &Connection, which: &str, value: Option<i64>) -> Result<Vec<ScopeRow>> {
+    let sql = format!("{SCOPE_COLUMNS} WHERE {which} ORDER BY s.id");
     let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map([resource], scope_row)?;
+    let rows = statement.query_map([value], scope_row)?;
     let mut found = Vec::new();
     for row in rows {
         let (mut scope, info, identity) = row?;
@@ -527,6 +537,21 @@ fn objects_of(db: &Connection, scope: i64) -> Result<Vec<i64>> {
     let mut ids: Vec<i64> = ids.collect::<std::result::Result<_, _>>()?;
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// Checkpoints move to the bookmarks that `FILE.live` has of them ([`crate::db::live::Quiet`]).
+pub(super) fn go_further(db: &Connection, live: &Live) -> Result<()> {
+    let mut statement = db.prepare(
+        "UPDATE scope SET rv = ?3
+         WHERE id = ?1 AND rv = ?2 AND published = 1 AND void_reason IS NULL
+               AND (SELECT file_id FROM meta WHERE id = 1) = ?4",
+    )?;
+    for (scope, told) in &live.scopes {
+        if let Some(quiet) = &told.quiet {
+            statement.execute(params![scope, quiet.from, quiet.to, live.file_id])?;
+        }
+    }
+    Ok(())
 }
 
 /// The resource is gone from the server: its rows are deleted as changes that followers see.

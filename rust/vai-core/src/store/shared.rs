@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::checkpointer::Checkpointer;
 use crate::codec::Codec;
-use crate::db::live::{self, Count, Live, LiveFile, Reported, ScopeLive, Traffic};
+use crate::db::live::{self, Count, Live, LiveFile, Quiet, Reported, ScopeLive, Traffic};
 use crate::error::{Error, Result};
 use crate::feed::Event;
 
@@ -26,6 +26,8 @@ struct Progress {
 struct Board {
     live: Live,
     written: f64,
+    /// Something was told since.
+    unwritten: bool,
     generation: u64,
 }
 
@@ -59,14 +61,18 @@ pub(super) struct Shared {
     distrusted: Mutex<HashMap<i64, Error>>,
     /// What came in watches since the file was opened.
     events: Mutex<HashMap<i64, EventCounts>>,
-    /// When a checkpoint without rows was last committed.
-    checkpoints: Mutex<HashMap<i64, Instant>>,
 }
 
 impl Shared {
-    pub(super) fn new(checkpointer: Checkpointer, previous: Option<Live>, limit: Duration) -> Self {
+    pub(super) fn new(
+        checkpointer: Checkpointer,
+        file_id: String,
+        previous: Option<Live>,
+        limit: Duration,
+    ) -> Self {
         let live = Live {
             pid: std::process::id(),
+            file_id,
             boot: live::boot_id().into(),
             scopes: inherited(previous),
             limit_s: limit.as_secs_f64(),
@@ -77,12 +83,11 @@ impl Shared {
             checkpointer,
             progress: Mutex::default(),
             advanced: Condvar::new(),
-            board: Mutex::new(Board { live, written: 0.0, generation: 1 }),
+            board: Mutex::new(Board { live, written: 0.0, unwritten: false, generation: 1 }),
             told: Condvar::new(),
             file: OnceLock::new(),
             distrusted: Mutex::default(),
             events: Mutex::default(),
-            checkpoints: Mutex::default(),
         }
     }
 
@@ -102,16 +107,6 @@ impl Shared {
     /// The scope begins again; returns why it was distrusted, if it was.
     pub(super) fn trust(&self, scope: i64) -> Option<Error> {
         self.distrusted.lock().remove(&scope)
-    }
-
-    /// Whether a checkpoint that covers no rows is worth a commit now; counts it as made.
-    pub(super) fn checkpoint_due(&self, scope: i64, interval: Duration) -> bool {
-        let mut checkpoints = self.checkpoints.lock();
-        let due = checkpoints.get(&scope).is_none_or(|last| last.elapsed() >= interval);
-        if due {
-            checkpoints.insert(scope, Instant::now());
-        }
-        due
     }
 
     pub(super) fn count_events(&self, scope: i64, events: &[Event]) {
@@ -189,28 +184,60 @@ impl Shared {
         board.generation
     }
 
-    /// Changes what is known of a scope; a change of state and a newer proof are written at once.
+    /// Changes what is known of a scope. A change of state is written at once, everything else
+    /// within [`LIVE_INTERVAL_S`]: with what is told next, or else by [`Shared::write_what_waits`].
     fn tell(&self, scope: i64, change: impl FnOnce(&mut ScopeLive, f64)) {
         let now = live::boottime_s();
         let mut board = self.board.lock();
         let entry = board.live.scopes.entry(scope).or_insert_with(|| ScopeLive::new(now));
-        let before = (entry.state, entry.reason.clone(), entry.proof, entry.check_note.clone());
+        let before = (entry.state, entry.reason.clone(), entry.check_note.clone());
+        // A first proof makes an age where there was none; and what is no longer so must not be
+        // found by who comes after a kill.
+        let had = (entry.proof.is_some(), entry.quiet.is_some());
         entry.touched = now;
         change(entry, now);
-        let changed =
-            (before.0, &before.1, &before.3) != (entry.state, &entry.reason, &entry.check_note);
-        // On a quiet scope a proof follows `heard` within milliseconds and is the last word for
-        // many seconds: held back by the interval, it would reach readers a whole proof late.
-        let proved = entry
-            .proof
-            .is_some_and(|proof| before.2.is_none_or(|old| proof - old >= LIVE_INTERVAL_S));
+        let changed = (before.0, &before.1, &before.2)
+            != (entry.state, &entry.reason, &entry.check_note)
+            || had.0 != entry.proof.is_some()
+            || (had.1 && entry.quiet.is_none());
         if changed {
             board.generation += 1;
             self.told.notify_all();
         }
-        if changed || proved || now - board.written >= LIVE_INTERVAL_S {
+        board.unwritten = true;
+        if changed || now - board.written >= LIVE_INTERVAL_S {
             self.write(&mut board, now);
         }
+    }
+
+    /// What was told and found `FILE.live` just written: on a quiet scope a proof follows what was
+    /// heard within milliseconds, and is the last word for many seconds.
+    pub(super) fn write_what_waits(&self) {
+        let mut board = self.board.lock();
+        let now = live::boottime_s();
+        if board.unwritten && now - board.written >= LIVE_INTERVAL_S {
+            self.write(&mut board, now);
+        }
+    }
+
+    /// A stream that began behind a checkpoint has shown that no event of the scope follows it up
+    /// to a bookmark. The rows that the checkpoint covers need not be durable yet: until they are,
+    /// the file has an earlier one, of which this says nothing.
+    pub(super) fn quiet(&self, scope: i64, from: &str, to: &str) {
+        let quiet = Quiet { from: from.to_owned(), to: to.to_owned() };
+        self.tell(scope, |entry, _| entry.quiet = Some(quiet));
+    }
+
+    /// How far rows with this checkpoint are complete.
+    pub(super) fn reaches(&self, scope: i64, checkpoint: &str) -> Option<String> {
+        let board = self.board.lock();
+        Some(board.live.scopes.get(&scope)?.reaches(checkpoint)?.to_owned())
+    }
+
+    /// A list counts: its resourceVersion may be one that was given out before, in another life of
+    /// the cluster.
+    pub(super) fn listed(&self, scope: i64) {
+        self.tell(scope, |entry, _| entry.quiet = None);
     }
 
     pub(super) fn set_state(&self, scope: i64, state: Reported, reason: &str) {
@@ -253,6 +280,7 @@ impl Shared {
             verbs.insert(verb.to_owned(), more);
         }
         let now = live::boottime_s();
+        board.unwritten = true;
         if now - board.written >= LIVE_INTERVAL_S {
             self.write(&mut board, now);
         }
@@ -279,7 +307,10 @@ impl Shared {
 
     /// The rows are no longer what was proven: a restored cluster, a forgotten scope.
     pub(super) fn unprove(&self, scope: i64) {
-        self.tell(scope, |entry, _| entry.proof = None);
+        self.tell(scope, |entry, _| {
+            entry.proof = None;
+            entry.quiet = None;
+        });
     }
 
     pub(super) fn drop_scope(&self, scope: i64) {
@@ -297,6 +328,7 @@ impl Shared {
     /// A failing write leaves readers with an older truth that ages by itself.
     fn write(&self, board: &mut Board, now: f64) {
         board.written = now;
+        board.unwritten = false;
         if let Some(file) = self.file.get() {
             let _ = file.write(&board.live);
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::freshness::{Freshness, Now, judge};
 use super::state::redaction_name;
 use super::{Inner, Mode, ScopeRow, Store, scopes};
-use crate::db::live::{self, Count};
+use crate::db::live::{self, Count, Live};
 use crate::db::lock::{self, Holder};
 use crate::error::Result;
 
@@ -33,7 +33,7 @@ pub struct ScopeStatus {
     pub freshness: Freshness,
     /// Its objects, counted.
     pub objects: i64,
-    /// Its checkpoint.
+    /// Up to where its rows are complete.
     pub resource_version: Option<String>,
     /// Seconds since its rows were last compared with the server's; `None` where that never was,
     /// or in another boot.
@@ -168,7 +168,7 @@ impl Inner {
                 drop: row.drop.clone(),
                 freshness: judge(row.id, &row.recorded(), told.as_ref(), &now),
                 objects: row.objects,
-                resource_version: row.rv.clone(),
+                resource_version: further(&row, told.as_ref()),
                 checked_age_s: checked(row.id)
                     .and_then(|entry| entry.checked)
                     .map(|at| (now.boottime_s - at).max(0.0)),
@@ -178,4 +178,11 @@ impl Inner {
             })
             .collect()
     }
+}
+
+/// The checkpoint, or the bookmark behind it.
+fn further(row: &ScopeRow, told: Option<&Live>) -> Option<String> {
+    let rv = row.rv.as_deref()?;
+    let reached = told.and_then(|told| told.scopes.get(&row.id)).and_then(|one| one.reaches(rv));
+    Some(reached.unwrap_or(rv).to_owned())
 }

@@ -1,11 +1,10 @@
 //! One WATCH stream of a scope.
 //!
 //! The events of a chunk, and the resourceVersion that they lead to, become one job: rows and
-//! checkpoint are committed together. A bookmark alone is not worth a commit: it waits for the
-//! next event, or 30 seconds.
+//! checkpoint are committed together. A bookmark alone is not worth a commit: `FILE.live` has it
+//! ([`crate::db::live::Quiet`]), until the next event or the file's end brings it into the database.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -17,9 +16,6 @@ use super::{Inner, scopes};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 use crate::feed::{Event, FeedOptions, Item, WatchFeed};
-
-/// Storage decision: checkpoints that cover no rows coalesce to 30 s.
-const BOOKMARK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What one chunk contained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +52,8 @@ pub struct Watching {
     /// What a streaming list left: the first chunk, empty or not, takes it.
     rest: Vec<Event>,
     resource_version: String,
+    /// The checkpoint of all that was pushed so far; `None` where it does not count.
+    checkpoint: Option<String>,
     /// A malformed frame was met: the checkpoint must not move past it.
     suspect: bool,
     /// A chunk that could not be used: what follows it has no place.
@@ -74,7 +72,11 @@ impl Watching {
     /// Goes on with the stream of a list that was published.
     pub(super) fn go_on(inner: Arc<Inner>, scope: i64, stream: Streaming) -> Result<Self> {
         // Behind all that an earlier stream queued.
-        let number = inner.writer()?.call(move |writer| Ok(writer.state.scope(scope)?.listing))?;
+        let (number, checkpoint) = inner.writer()?.call(move |writer| {
+            let state = writer.state.scope(scope)?;
+            let counts = state.published && state.void_reason.is_none();
+            Ok((state.listing, state.rv.clone().filter(|_| counts)))
+        })?;
         if let Some(error) = inner.shared.trust(scope) {
             // Events of an earlier stream were lost, so whoever remembers where it stopped must
             // not go on from there. The next attempt begins at the checkpoint in the file.
@@ -90,6 +92,7 @@ impl Watching {
             feed,
             rest,
             resource_version: end.unwrap_or_default(),
+            checkpoint,
             suspect: false,
             broken: None,
             failed: Arc::default(),
@@ -174,15 +177,17 @@ impl Watching {
 
     fn send(&mut self, changes: Vec<Change>, progress: &Progress) -> Result<()> {
         let shared = Arc::clone(&self.inner.shared);
-        let bookmark_due =
-            progress.bookmarks > 0 && shared.checkpoint_due(self.scope, BOOKMARK_INTERVAL);
-        if changes.is_empty() && !bookmark_due && progress.malformed.is_none() {
-            return Ok(());
-        }
         let malformed = progress.malformed.clone();
         self.suspect |= malformed.is_some();
         let rv = (!self.suspect && !self.resource_version.is_empty())
             .then(|| self.resource_version.clone());
+        if changes.is_empty() && malformed.is_none() {
+            if let (Some(from), Some(to), true) = (&self.checkpoint, &rv, progress.bookmarks > 0) {
+                shared.quiet(self.scope, from, to);
+            }
+            return Ok(());
+        }
+        self.checkpoint.clone_from(&rv);
         let (scope, number) = (self.scope, self.number);
         let bytes = changes.iter().map(Change::bytes).sum();
         let (failed, before) = (Arc::clone(&self.failed), Arc::clone(&self.failed));

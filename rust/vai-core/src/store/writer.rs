@@ -19,7 +19,7 @@ use super::queue::{Entrance, Exit, queue};
 use super::rows::NewRows;
 use super::shared::Shared;
 use super::state::State;
-use super::{build, prune};
+use super::{build, prune, scopes};
 use crate::consumers::Holds;
 use crate::db::Files;
 use crate::db::gate;
@@ -383,6 +383,7 @@ impl Thread {
 
     /// Small steps that nobody waits for.
     fn tidy(&mut self) {
+        self.setup.shared.write_what_waits();
         let pass = gate::enter();
         let turn = self.setup.shared.checkpointer.look();
         drop(pass);
@@ -421,13 +422,15 @@ impl Thread {
         let Setup { connection: db, shared, .. } = &self.setup;
         let now_ms = unix_ms();
         // What `FILE.live` knows until the next boot, for the time after it and for copies.
-        for scope in shared.live().scopes.into_keys() {
-            let proven_ms = shared.proof_unix_ms(scope, now_ms);
+        let live = shared.live();
+        for scope in live.scopes.keys() {
+            let proven_ms = shared.proof_unix_ms(*scope, now_ms);
             let _ = db.execute(
                 "UPDATE scope SET proven_ms = coalesce(?2, proven_ms) WHERE id = ?1",
                 rusqlite::params![scope, proven_ms],
             );
         }
+        let _ = scopes::go_further(db, &live);
         // Everything is committed; an unclean mark only costs readers their old positions.
         let _ =
             db.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET clean = 1 WHERE id = 1");

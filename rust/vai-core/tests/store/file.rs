@@ -59,15 +59,24 @@ pub(crate) fn load<'a>(
 /// What is on the disk at this moment, as after a kill -9: the file and its WAL.
 pub(crate) fn copy_as_killed(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap();
-    let wal = wal_of(from);
-    if wal.exists() {
-        std::fs::copy(wal, wal_of(to)).unwrap();
+    for of in [wal_of, live_of] {
+        if of(from).exists() {
+            std::fs::copy(of(from), of(to)).unwrap();
+        }
     }
 }
 
 pub(crate) fn wal_of(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+pub(crate) fn live_of(path: &Path) -> PathBuf {
+    beside(path, ".live")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(suffix);
     name.into()
 }
 

@@ -3,7 +3,7 @@
 mod compare;
 mod server;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +27,11 @@ struct World {
     model: Model,
     ids: Vec<i64>,
     watches: BTreeMap<usize, (Watching, u64)>,
-    /// Scopes of which this writer committed a bookmark that came alone.
-    bookmarked: Vec<usize>,
+    /// Of scopes whose bookmarks came alone: where the last one is. The database has it only once
+    /// the file is closed.
+    quiet: BTreeMap<i64, u64>,
+    /// Each of them, behind the checkpoint in the database.
+    bookmarks: BTreeSet<(i64, u64, u64)>,
     remembered: Vec<(i64, i64)>,
     /// The end of each epoch that is over.
     epochs: BTreeMap<i64, i64>,
@@ -53,7 +56,8 @@ impl World {
             model: Model::default(),
             ids: Vec::new(),
             watches: BTreeMap::new(),
-            bookmarked: Vec::new(),
+            quiet: BTreeMap::new(),
+            bookmarks: BTreeSet::new(),
             remembered: Vec::new(),
             epochs: BTreeMap::new(),
             past: Vec::new(),
@@ -126,6 +130,7 @@ impl World {
                 let id = self.ids[*scope];
                 self.watches.remove(scope);
                 self.store.void_checkpoint(Some(id), "restored").unwrap();
+                self.quiet.remove(&id);
                 self.model.scope(id).void = true;
             }
             Step::Forget { scope } => {
@@ -134,7 +139,6 @@ impl World {
                 let objects = self.store.forget(id).unwrap();
                 assert_eq!(objects, i64::try_from(self.model.scopes[&id].objects.len()).unwrap());
                 self.model.forget(id);
-                self.bookmarked.retain(|other| other != scope);
                 self.ids[*scope] = self.ensure(*scope);
             }
             Step::Reopen { how } => self.reopen(*how),
@@ -185,7 +189,6 @@ impl World {
             // A bookmark in between says that nothing is missing up to here.
             if with_bookmark {
                 bytes.extend(bookmark(last.rv));
-                self.bookmarked.push(scope);
             }
         }
         for chunk in bytes.chunks(cut) {
@@ -201,6 +204,7 @@ impl World {
         }
         if let Some((_, last)) = pending.last() {
             self.model.scope(id).rv = Some(last.rv);
+            self.quiet.remove(&id);
         }
     }
 
@@ -215,11 +219,9 @@ impl World {
         let progress = watching.push(&bookmark(server_rv)).unwrap();
         assert_eq!((progress.bookmarks, progress.resource_version), (1, server_rv.to_string()));
         *position = server_rv;
-        // The first one is committed, later ones coalesce for longer than this test takes.
-        if !self.bookmarked.contains(&scope) {
-            self.bookmarked.push(scope);
-            self.model.scope(self.ids[scope]).rv = Some(server_rv);
-        }
+        let id = self.ids[scope];
+        self.quiet.insert(id, server_rv);
+        self.bookmarks.insert((id, self.model.scope(id).rv.unwrap(), server_rv));
     }
 
     fn malformed(&mut self, scope: usize, events: usize) {
@@ -281,6 +283,7 @@ impl World {
         let rv = self.server.rv;
         let published = listing.publish(&rv.to_string()).unwrap();
         self.model.publish(id, &listed, rv);
+        self.quiet.remove(&id);
         if before.published {
             let count =
                 |op| as_u64(self.model.changes[start..].iter().filter(|c| c.op == op).count());
@@ -318,7 +321,6 @@ impl World {
 
     fn reopen(&mut self, how: End) {
         self.watches.clear();
-        self.bookmarked.clear();
         let (epoch, _) = self.store.position().unwrap();
         match how {
             End::Close => self.store.close(),
@@ -337,11 +339,31 @@ impl World {
         }
         self.store = writer(&self.path, self.options);
         self.store.pause_builds(true).unwrap();
+        self.take_bookmarks(matches!(how, End::Close));
         let (now, seq) = self.store.position().unwrap();
         assert_eq!(seq, self.model.seq);
         assert_eq!(now, if matches!(how, End::Close) { epoch } else { epoch + 1 });
         self.past.clear();
         self.keep_past();
+    }
+
+    /// `FILE.live` is written once a second and without fsync: after a kill it has any of the
+    /// bookmarks that came, and only those behind the checkpoint in the database count.
+    fn take_bookmarks(&mut self, closed: bool) {
+        let last = std::mem::take(&mut self.quiet);
+        for id in self.ids.clone() {
+            let scope = self.model.scope(id);
+            let Some(rv) = scope.rv.filter(|_| scope.published && !scope.void) else { continue };
+            let found = self.store.checkpoint(id).unwrap().0.unwrap().parse().unwrap();
+            let may_be = if closed {
+                last.get(&id).is_none_or(|last| *last == found)
+            } else {
+                self.bookmarks.contains(&(id, rv, found))
+            };
+            if may_be {
+                scope.rv = Some(found);
+            }
+        }
     }
 
     fn lose_power(&mut self, copy: &std::path::Path, steps: usize) {

@@ -2,6 +2,7 @@
 //! a naive model after every step.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests")]
 
+mod bookmarks;
 mod bytes;
 mod changes;
 mod consumers;
