@@ -207,7 +207,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def silence_s(self) -> float:
         """How long a quiet watch must have lasted for its silence to prove something."""
-        return float(self.quick_watch_s)
+        return self.quick_watch_s - 1.0
 
     @property
     def goal_lasts_s(self) -> float:

@@ -28,7 +28,7 @@ from vai.informer.plan import Target, plan, unmatched
 from vai.informer.serving import Serving
 from vai.kube import Source, Transport
 from vai.kube.discovery import identify
-from vai.reflector import Hooks, Io, Link, Reflector, RefusedError
+from vai.reflector import Bookmarks, Hooks, Io, Link, Reflector, RefusedError
 from vai.reflector.backoff import Backoff
 from vai.reflector.counts import Counts
 from vai.reflector.goals import Prober
@@ -315,7 +315,7 @@ class Informer:
             first_lists=self._places.of(rank),
             polls=target.polled,
             goals=self._prober.of(f"{resource.name}/{resource.version}"),
-            silent_watches_prove=self._silent_watches_prove(resource),
+            bookmarks=self._bookmarks(resource),
         )
         reflector = Reflector(str(target), io)
         if target.polled:
@@ -325,11 +325,10 @@ class Informer:
             self._checks.add(scope, reflector.name, source, reflector.relist)
         return reflector
 
-    def _silent_watches_prove(self, resource: Resource) -> int | None:
-        """See `vai.reflector.Io`: what an extension server's silence means nobody knows."""
+    def _bookmarks(self, resource: Resource) -> Bookmarks:
         if self._serving.is_aggregated(resource):
-            return None
-        return 0 if resource.name == _UNCACHED else 2
+            return Bookmarks.UNKNOWN
+        return Bookmarks.NONE if resource.name == _UNCACHED else Bookmarks.SENT
 
     # --- when it can't begin
 

@@ -9,9 +9,9 @@ without a server, a file or a clock.
 What a proof costs: per scope and about every 20 s at the default limit of 30 s, one watch resumed
 from the scope's position, and for all scopes of a resource (`goals`) one probe (a watch that sends
 one bookmark): small requests, no list. What kube-apiserver sends no bookmarks for, because it does
-not cache it (events), is proven by its next event or by a watch that was quiet up to its end; what
-extension servers send none for, by its next event or else by a list about every 20 s, more rarely
-if it has more than a thousand objects.
+not cache it (events), is proven by its next event or by a watch that stays quiet behind a probe;
+what extension servers send none for, by its next event or else by a list about every 20 s, more
+rarely if it has more than a thousand objects.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from __future__ import annotations
 from vai.reflector.io import Hooks, Io, Link
 from vai.reflector.protocol import ListerWatcher, Refusal, RefusedError, Response
 from vai.reflector.reflector import Reflector
+from vai.reflector.states import Bookmarks
 
 __all__ = [
+    "Bookmarks",
     "Hooks",
     "Io",
     "Link",

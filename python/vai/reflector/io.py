@@ -13,7 +13,7 @@ from vai.config import Settings
 from vai.reflector.backoff import Backoff
 from vai.reflector.goals import Goals
 from vai.reflector.protocol import ListerWatcher, Response
-from vai.reflector.states import Proof
+from vai.reflector.states import Bookmarks, Proof
 from vai.types import State, duration
 
 if TYPE_CHECKING:
@@ -129,9 +129,7 @@ class Io:
         first_lists: bounds how many scopes list at a time.
         polls: the resource can't be watched: it is listed again and again.
         goals: how far the server is, for all scopes of the resource.
-        silent_watches_prove: after so many watches without a bookmark (0: unless one comes) it is
-            clear that there are none for this resource, and silence proves it; None where nothing
-            but a list does.
+        bookmarks: whether the server sends any for the resource.
         stopping: set by `Reflector.stop`.
         interrupted: set by whoever wants the thread to leave what it waits for.
     """
@@ -149,7 +147,7 @@ class Io:
     interrupted: threading.Event = field(default_factory=threading.Event)
     polls: bool = False
     goals: Goals | None = None
-    silent_watches_prove: int | None = None
+    bookmarks: Bookmarks = Bookmarks.UNKNOWN
     clock: Callable[[], float] = monotonic
     draw: Callable[[], float] = random.random
     complete: bool = False

@@ -16,12 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeAlias
 
 from vai.reflector.protocol import Response
 
 if TYPE_CHECKING:
     from vai.store import Listing, Watching
+
+
+class Bookmarks(Enum):
+    """Whether a server sends bookmarks for a resource."""
+
+    #: kube-apiserver caches it.
+    SENT = auto()
+    #: kube-apiserver does not: its watch is etcd's own.
+    NONE = auto()
+    #: An extension server's.
+    UNKNOWN = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from vai.errors import OfflineError, VaiError
 from vai.reflector.failures import SHORT_S, failed, list_again, release
 from vai.reflector.io import Io
 from vai.reflector.protocol import REFUSAL, Refusal, RefusedError
-from vai.reflector.states import Open, Phase, Probe, Proof, Relist, Stream, Wait
+from vai.reflector.states import Bookmarks, Open, Phase, Probe, Proof, Relist, Stream, Wait
 from vai.types import State
 
 #: Codes of a server that is busy or not ready: it says nothing about the position (client-go's
@@ -46,7 +46,7 @@ _EARLY_S: Final = 0.1
 def probe(phase: Probe, io: Io) -> Phase:
     """Ask how far the server is."""
     if _wants_list(phase, io):
-        reason = "the server sends no bookmarks for it, so only a list proves it"
+        reason = "the server sends no bookmark for it, so only a list proves it"
         return Relist(reason, proves=True)
     goal = _shared(phase, io)
     if goal is not None and _is_behind(goal, phase, io):
@@ -116,22 +116,26 @@ def _lower(phase: Probe, newest: str, io: Io) -> Phase:
 
 
 def _sends_no_bookmarks(io: Io) -> bool:
-    known = io.silent_watches_prove
-    enough = _SILENT_WATCHES if known is None else known
-    return not io.bookmarks_seen and io.silent_watches >= enough
+    if io.bookmarks_seen:
+        return False
+    return io.bookmarks is Bookmarks.NONE or io.silent_watches >= _SILENT_WATCHES
 
 
 def _is_proven_by_silence(io: Io) -> bool:
-    return io.silent_watches_prove is not None and _sends_no_bookmarks(io)
+    return io.bookmarks is Bookmarks.NONE and not io.bookmarks_seen
 
 
 def _wants_list(phase: Probe, io: Io) -> bool:
     """Whether nothing but a list can prove the scope, and the next chance would be too late.
 
     An extension server may send no bookmarks. Such a scope is proven by its next event, or else by
-    a list: about one in 20 s at the default limit, fewer if it has many objects.
+    a list: about one in 20 s at the default limit, fewer if it has many objects. And a bookmark
+    must be past all that was there when its watch began, what the selector leaves out included
+    (apiserver cacher, cacheWatcher.processInterval): on a server where nothing else happens it
+    never comes.
     """
-    if io.silent_watches_prove is not None or not _sends_no_bookmarks(io) or not phase.proofs:
+    missed = io.missed_bookmarks > _MISSED_BOOKMARKS
+    if not phase.proofs or _is_proven_by_silence(io) or not (missed or _sends_no_bookmarks(io)):
         return False
     now, limit_s = io.clock(), io.settings.live_within_s
     too_late = now - io.proven_at + io.settings.long_watch_s > limit_s * _NEARLY
@@ -152,8 +156,10 @@ def open_watch(phase: Open, io: Io) -> Phase:
     except BaseException:
         response.close()
         raise
-    if not phase.quick:
-        io.want_goal(timeout_s - (io.settings.silence_s if silent else _BEFORE_THE_END_S))
+    if silent:
+        io.want_goal(timeout_s - io.settings.silence_s)
+    elif not phase.quick:
+        io.want_goal(timeout_s - _BEFORE_THE_END_S)
     return Stream(
         position=phase.position,
         proofs=phase.proofs,
@@ -255,20 +261,30 @@ def _ended(phase: Stream, io: Io) -> Phase:
             )
         return Wait(Probe(phase.position, phase.proofs), io.failures.next_s())
     io.short_watches = 0
-    if phase.quick and phase.proofs and not io.bookmarks_seen:
-        io.silent_watches += 1
-        return Probe(phase.position, phase.proofs, silence=_silence(phase, io))
-    if phase.quick and phase.proofs and io.missed_bookmarks < _MISSED_BOOKMARKS:
-        io.missed_bookmarks += 1
-        return Open(phase.position, phase.proofs, quick=True)
     if phase.quick:
-        return Open(phase.position, phase.proofs)
+        return _quick_ended(phase, io)
     if not _lasted(phase, io):
         # Somebody ended it; whoever answers next may be another one.
         return Probe(phase.position, phase.proofs)
+    if phase.proofs and io.clock() - io.proven_at >= phase.timeout_s:
+        io.missed_bookmarks += 1
     silence = _silence(phase, io)
     reached_s = phase.reached_s if silence is None else None
     return Probe(phase.position, phase.proofs, reached_s=reached_s, silence=silence)
+
+
+def _quick_ended(phase: Stream, io: Io) -> Phase:
+    """A watch that was there for its bookmark has ended."""
+    if not phase.proofs:
+        return Open(phase.position)
+    if not io.bookmarks_seen and io.bookmarks is not Bookmarks.SENT:
+        io.silent_watches += 1
+        return Probe(phase.position, phase.proofs, silence=_silence(phase, io))
+    if io.missed_bookmarks < _MISSED_BOOKMARKS:
+        io.missed_bookmarks += 1
+        return Open(phase.position, phase.proofs, quick=True)
+    # A server that never gets there must not be asked every three seconds.
+    return Open(phase.position, phase.proofs)
 
 
 def _lasted(phase: Stream, io: Io) -> bool:
@@ -283,12 +299,14 @@ def _silence(phase: Stream, io: Io) -> Proof | None:
     kube-apiserver does not cache events, by default, and sends no bookmarks of what it does not
     cache: such a watch is etcd's own, which has sent all that was there when it began within a
     tenth of a second (etcd mvcc, syncWatchersLoop) and what came later at once. So what the server
-    was at some seconds before it ended the watch in time has come. That is weaker than a bookmark,
-    which an etcd whose watches lag behind its reads would not send: hence the note, no checkpoint
-    moves by it, and the self-check compares the scope like all others.
+    was at while the watch was open, as etcd said then, has come when the watch stays quiet for some
+    seconds more and is ended in time. That is weaker than a bookmark, which an etcd whose watches
+    lag behind its reads would not send, nor a server that is cut off from etcd beside others that
+    are not: hence the note, no checkpoint moves by it, and the self-check compares the scope like
+    all others.
     """
     if not _is_proven_by_silence(io) or not _lasted(phase, io):
         return None
     before_s = io.boottime_s() - io.settings.silence_s + _EARLY_S
-    known = [goal for goal in (*phase.proofs, *io.known_goals()) if goal.asked_s <= before_s]
+    known = [goal for goal in io.known_goals() if phase.reached_s < goal.asked_s <= before_s]
     return max(known, key=lambda goal: goal.asked_s, default=None)

@@ -9,6 +9,7 @@ from tests.unit.reflector.steps import ROWS, go, refused, stream
 from vai.errors import DiskFullError, ForbiddenError, OfflineError
 from vai.reflector.machine import release, step
 from vai.reflector.states import (
+    Bookmarks,
     Missing,
     Open,
     Page,
@@ -495,14 +496,28 @@ def test_an_api_without_bookmarks_is_proven_by_a_list_before_its_proof_is_too_ol
     assert world.store.last()[0] is State.LIVE
 
 
-def test_a_resource_with_bookmarks_is_never_listed_for_a_proof() -> None:
+@pytest.mark.parametrize("seen", [True, False])
+def test_what_gets_bookmarks_is_listed_only_when_a_long_watch_had_none_either(seen: bool) -> None:
     world = World("50")
-    world.io.bookmarks_seen = True
+    world.io.bookmarks, world.io.bookmarks_seen = Bookmarks.SENT, seen
     phase = step(Start(), world.io)
-    for _ in range(20):
-        phase = silent_cycle(world, phase)
-        assert isinstance(phase, Probe | Open)
-        phase = Probe(phase.position, phase.proofs)
+    lasted = []
+    while not isinstance(phase, Relist):
+        before = world.now_s
+        if isinstance(phase, Open):
+            lasts_s = world.io.watch_timeout_s(quick=phase.quick)
+            phase = step(stream(world, [world.passing(lasts_s)], phase), world.io)
+        else:
+            phase = silent_cycle(world, phase)
+        lasted.append(round(world.now_s - before))
+    assert lasted[:3] == [3, 5, 7]
+    assert lasted[3] > 15
+    assert len(lasted) <= 5
+    # Proven, it begins anew.
+    world.server.lists = [page([], 95)]
+    go(world, phase, Open)
+    assert world.store.last()[0] is State.LIVE
+    assert world.io.missed_bookmarks == 0
 
 
 # --- letting go
