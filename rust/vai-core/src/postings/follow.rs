@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use roaring::RoaringBitmap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::definitions::Definitions;
@@ -140,7 +141,11 @@ impl Index {
             if !current {
                 let values = match need {
                     Need::Namespaces => self.namespace_values(),
-                    need => load_values(db, field, known.type_of(need), &self.keys)?,
+                    need => {
+                        let values = load_values(db, field, known.type_of(need), &self.keys)?;
+                        let others = known.counts_others(need).then(|| load_others(db, field));
+                        values.with_others(others.transpose()?.unwrap_or_default())
+                    }
                 };
                 let bytes = values.bytes();
                 let used = AtomicU64::new(CLOCK.fetch_add(1, Ordering::Relaxed));
@@ -236,11 +241,14 @@ impl Index {
                 moved.push((*id, None));
                 continue;
             };
+                    loaded.values.set_other(*id, false);
             if !self.loaded.is_empty() {
                 let mut now =
                     values_of(&key, &inner.decode_in(db, &body)?, known, self.loaded.keys())?;
                 for (need, loaded) in &mut self.loaded {
-                    loaded.values.set(*id, &now.remove(need).unwrap_or_default());
+                    let (values, others) = now.remove(need).unwrap_or_default();
+                    loaded.values.set(*id, &values);
+                    loaded.values.set_other(*id, others);
                 }
             }
             moved.push((*id, Some((scope, key))));
@@ -336,13 +344,22 @@ fn load_values(
     Ok(Values::of_runs(runs))
 }
 
-/// What an object has of each of these, read from its body.
+/// The rows where something stands that can't be read as the field's type.
+fn load_others(db: &Connection, field: Option<i64>) -> Result<RoaringBitmap> {
+    let mut statement =
+        db.prepare_cached("SELECT object FROM invalid WHERE field = ?1 ORDER BY object")?;
+    let rows = statement.query_map([field], |row| row.get::<_, u32>(0))?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
+}
+
+/// What an object has of each of these, and whether something else stands there, read from its
+/// body.
 fn values_of<'n>(
     key: &str,
     json: &[u8],
     known: &Definitions,
     needs: impl Iterator<Item = &'n Need>,
-) -> Result<HashMap<Need, Vec<Value>>> {
+) -> Result<HashMap<Need, (Vec<Value>, bool)>> {
     let mut scan = Scan::default();
     let wanted = Wanted { fields: &known.set, redact: Redaction::None };
     scan.object(&mut Cursor::new(json), wanted)
@@ -356,6 +373,7 @@ fn values_of<'n>(
                 .filter(|(label, _)| label == wanted)
                 .map(|(_, value)| Value::text(value))
                 .collect(),
+        let mut others = false;
             Need::Field(name) => match known.set.index_of(name) {
                 Some(index) => {
                     let fields = scan.values.fields.iter().filter(|(found, _)| *found == index);
@@ -365,12 +383,14 @@ fn values_of<'n>(
             },
             Need::Namespaces => key
                 .split_once('/')
+                    others = known.counts_others(need)
+                        && scan.values.invalid.iter().any(|(found, _)| *found == index);
                 .map(|(namespace, _)| Value::text(namespace))
                 .into_iter()
                 .collect(),
             Need::Names => continue,
         };
-        found.insert(need.clone(), values);
+        found.insert(need.clone(), (values, others));
     }
     Ok(found)
 }

@@ -40,6 +40,8 @@ impl Ids {
         }
     }
 
+    /// Rows where something stands that is no value: an object or a list, where texts are.
+    others: RoaringBitmap,
     fn is_empty(&self) -> bool {
         match self {
             Self::One(one) => *one == NONE,
@@ -79,6 +81,11 @@ impl Ids {
 #[derive(Clone, Debug)]
 struct Term {
     value: Value,
+    /// The same, with the rows where something stands that is no value.
+    pub(super) fn with_others(self, others: RoaringBitmap) -> Self {
+        Self { others, ..self }
+    }
+
     ids: Ids,
 }
 
@@ -160,6 +167,20 @@ impl Values {
             }
             self.column_add(*id, term);
         }
+    /// Rows where something stands that is no value: it is there all the same.
+    pub(crate) fn others(&self) -> &RoaringBitmap {
+        &self.others
+    }
+
+    /// Whether something that is no value stands in a row.
+    pub(super) fn set_other(&mut self, id: u32, is_there: bool) {
+        if is_there {
+            self.others.insert(id);
+        } else {
+            self.others.remove(id);
+        }
+    }
+
     }
 
     fn note_text(&mut self, value: &Value, added: bool) {
@@ -345,6 +366,7 @@ impl Values {
         set | ones.into_iter().collect::<RoaringBitmap>()
     }
 
+            + self.others.serialized_size()
     /// What a row has now instead of what it had.
     pub(crate) fn set(&mut self, id: u32, now: &[Value]) {
         let before: Vec<u32> = self.terms_of(id).collect();

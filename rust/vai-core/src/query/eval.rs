@@ -122,7 +122,8 @@ fn test_rows(test: &Test, index: &Index, all: &RoaringBitmap) -> Found {
 
 fn rows_of(test: &Test, values: &Values) -> RoaringBitmap {
     if test.all {
-        return values.present() - values.that(|value| !test.accepts(value));
+        let refused = values.that(|value| !test.accepts(value)) | values.others();
+        return values.present() - refused;
     }
     match &test.op {
         Op::In(wanted) => {
@@ -134,7 +135,7 @@ fn rows_of(test: &Test, values: &Values) -> RoaringBitmap {
             }
             rows
         }
-        Op::Exists => values.present().clone(),
+        Op::Exists => values.present() | values.others(),
         Op::Range { lower, upper } => {
             let below = |value: &Value| match lower {
                 Bound::Unbounded => false,

@@ -142,6 +142,77 @@ fn an_order_by_bodies_is_that_of_an_index_on_every_page() {
     assert_eq!(*store.query(&counted).unwrap().counted(), counts);
 }
 
+/// Texts, and what is none: the same is there whoever looks for it.
+#[test]
+fn what_is_there_does_not_depend_on_an_index() {
+    let written = [
+        "\"a\"",
+        "\"ab\"",
+        "\"\"",
+        "null",
+        "{}",
+        "{\"a\":1}",
+        "[]",
+        "[\"a\"]",
+        "[\"a\",{}]",
+        "3",
+        "true",
+    ];
+    let size = |number: usize| written.get(number % (written.len() + 1)).copied();
+    let all: Vec<Pod> = (0..60).map(|number| pod(number, size(number))).collect();
+    let (folder, store, scope) = filled(&all);
+    let first = store.position().unwrap();
+    let conditions: Vec<String> = [".spec.size", ".spec.size[*]", ".spec.size.a"]
+        .iter()
+        .flat_map(|path| {
+            [
+                format!("exists {path}"),
+                format!("not exists {path}"),
+                format!("{path} != a"),
+                format!("not {path} = a"),
+                format!("all({path}) startswith a"),
+                format!("not all({path}) in (a, 3)"),
+                format!("exists {path} and {path} notin (ab)"),
+            ]
+        })
+        .collect();
+    let found = |store: &Store, at: Option<At>| -> Vec<Vec<String>> {
+        let asked = conditions.iter().map(|condition| Request {
+            condition: condition.clone(),
+            at,
+            ..pods()
+        });
+        asked.map(|request| keys(&store.query(&request).unwrap())).collect()
+    };
+    let before = found(&store, None);
+    assert_eq!(before[0].len(), (0..60).filter(|n| !matches!(n % 12, 2 | 3 | 11)).count());
+    store.pause_builds(true).unwrap();
+    for (path, many) in
+        [(".spec.size", None), (".spec.size[*]", None), (".spec.size.a", Some(true))]
+    {
+        store.index("pods", path, "text", many).unwrap();
+    }
+    assert_eq!(found(&store, None), before, "building");
+    while store.build_step(1000).unwrap() {}
+    assert_eq!(found(&store, None), before, "indexed");
+    // What is in memory follows, and says the same as what is read anew.
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    for number in 0..20 {
+        let next = Pod { rv: 100_000 + number as u64, ..pod(number, size(number + 5)) };
+        watching.push(&event(if number % 6 == 0 { "DELETED" } else { "MODIFIED" }, &next)).unwrap();
+    }
+    store.flush().unwrap();
+    let after = found(&store, None);
+    assert_ne!(after, before);
+    assert_eq!(found(&reader(&folder.path().join("x.db")), None), after, "loaded");
+    let then = Some(At::Position { epoch: first.0, seq: first.1 });
+    assert_eq!(found(&store, then), before, "the past");
+    for path in [".spec.size", ".spec.size[*]", ".spec.size.a"] {
+        store.unindex("pods", path).unwrap();
+    }
+    assert_eq!(found(&store, None), after, "scanned again");
+}
+
 #[test]
 fn explain_says_what_was_scanned_and_what_would_spare_it() {
     let all: Vec<Pod> = (0..60).map(|number| pod(number, Some("1"))).collect();

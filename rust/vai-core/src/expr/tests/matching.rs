@@ -378,6 +378,8 @@ fn naive_values(field: &Field, key: &str, json: &Json) -> (Vec<Value>, bool) {
         Field::Indexed { name, .. } => {
             let def = DEFS.iter().find(|def| def.0 == name).unwrap();
             let found = at(&def.1.replace("[*]", ".*"));
+            let others =
+                def.2 == Type::Text && found.iter().any(|one| one.is_object() || one.is_array());
             let mut values: Vec<Value> = found.iter().filter_map(|one| whole(def.2, one)).collect();
             if def.4.is_some() && !values.is_empty() {
                 // Numbers of the fixture are small enough to be summed so.
@@ -390,7 +392,7 @@ fn naive_values(field: &Field, key: &str, json: &Json) -> (Vec<Value>, bool) {
             if values.is_empty() && name == "on" {
                 values.push(Value::Bool(false));
             }
-            (values, false)
+            (values, others)
         }
     }
 }
