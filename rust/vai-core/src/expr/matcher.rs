@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use super::bind::of_keys;
+use super::needles::Needles;
 use super::{Expr, Field, Op};
 use crate::error::{Error, Result};
 use crate::extract::{Found, Paths};
@@ -242,6 +243,7 @@ fn whole_texts(def: &FieldDef, found: &[Found<'_>], partial: bool) -> Held {
 pub struct Matcher {
     reader: Reader,
     root: Step,
+    needles: Option<Needles>,
 }
 
 /// An expression whose fields are slots of the reader.
@@ -261,11 +263,15 @@ impl Matcher {
         Ok(Self {
             reader: Reader::new(fields.iter().copied(), definitions)?,
             root: step(expr, &fields),
+            needles: Needles::of(expr, definitions),
         })
     }
 
     /// Whether it holds for an object. The body is read once, and only if the key does not decide.
     pub fn matches(&self, key: &str, body: &[u8]) -> Result<bool> {
+        if self.needles.as_ref().is_some_and(|needles| needles.rule_out(body)) {
+            return Ok(false);
+        }
         let read = OnceCell::new();
         let object = Object { reader: &self.reader, key, body, read: &read };
         object.holds(&self.root)

@@ -163,7 +163,9 @@ fn of_partial_objects_other_fields_are_unknown() {
 
 /// Conditions on few values, so that they often hold.
 fn condition() -> impl Strategy<Value = String> {
-    let text = || proptest::sample::select(vec!["a", "b", "ab", "A", "É", "é", "''"]);
+    // Long ones are looked for in the body before it is read.
+    let text =
+        || proptest::sample::select(vec!["a", "b", "ab", "A", "É", "é", "''", "word", "'word/é'"]);
     let target = proptest::sample::select(vec![
         "status.phase",
         "name",
@@ -247,6 +249,7 @@ fn condition() -> impl Strategy<Value = String> {
         "exists memory",
         "exists number(.spec.x)",
         "status.phase in (a, b)",
+        "status.phase in (word, words)",
         "status.phase > a",
         "labels[a] >= 'a'",
     ])
@@ -275,6 +278,9 @@ fn object() -> impl Strategy<Value = Json> {
             json!("b"),
             json!("AB"),
             json!("é"),
+            json!("word"),
+            json!("words"),
+            json!("a word/é"),
             json!(""),
             json!(null),
             json!(1),
