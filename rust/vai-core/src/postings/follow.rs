@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::definitions::Definitions;
 use super::keys::Keys;
 use super::values::Values;
+use super::{sets, tick};
 use crate::error::{Error, Result};
 use crate::feed::json::Cursor;
 use crate::object::{Scan, Wanted};
@@ -48,6 +49,12 @@ const RELOAD_SHARE: usize = 16;
 /// Following is always worth it for so few.
 const FEW_CHANGES: usize = 256;
 
+/// What of an index can be dropped alone.
+pub(super) enum Part {
+    Values(Need),
+    Set(sets::Name),
+}
+
 struct Loaded {
     /// Row of `field`; a field that was defined anew has another one.
     field: Option<i64>,
@@ -63,9 +70,6 @@ pub(crate) struct Index {
     keys: Keys,
     loaded: HashMap<Need, Loaded>,
 }
-
-/// Counts uses, so that the least recently used is dropped first.
-static CLOCK: AtomicU64 = AtomicU64::new(0);
 
 impl std::fmt::Display for Need {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,7 +93,7 @@ impl Index {
             .loaded
             .get(need)
             .ok_or_else(|| Error::Internal(format!("{need:?} was not loaded")))?;
-        loaded.used.store(CLOCK.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        loaded.used.store(tick(), Ordering::Relaxed);
         Ok(&loaded.values)
     }
 
@@ -148,7 +152,7 @@ impl Index {
                     }
                 };
                 let bytes = values.bytes();
-                let used = AtomicU64::new(CLOCK.fetch_add(1, Ordering::Relaxed));
+                let used = AtomicU64::new(tick());
                 self.loaded.insert(need.clone(), Loaded { field, values, used, bytes });
             }
         }
@@ -237,11 +241,11 @@ impl Index {
             let Some((scope, key, body)) = now else {
                 for loaded in self.loaded.values_mut() {
                     loaded.values.set(*id, &[]);
+                    loaded.values.set_other(*id, false);
                 }
                 moved.push((*id, None));
                 continue;
             };
-                    loaded.values.set_other(*id, false);
             if !self.loaded.is_empty() {
                 let mut now =
                     values_of(&key, &inner.decode_in(db, &body)?, known, self.loaded.keys())?;
@@ -262,27 +266,30 @@ impl Index {
     }
 
     fn namespace_values(&self) -> Values {
-        let rows = self
-            .keys
-            .namespaces()
-            .flat_map(|(name, ids)| ids.iter().map(move |id| (Value::text(name), id)));
-        Values::load(rows)
+        Values::of_runs(self.keys.namespaces().map(|(name, ids)| (Value::text(name), ids.to_vec())))
     }
 
     /// (what, when it was used last, bytes) of all that can be dropped alone.
-    pub(crate) fn usage(&self) -> impl Iterator<Item = (&Need, u64, usize)> {
-        self.loaded
-            .iter()
-            .map(|(need, loaded)| (need, loaded.used.load(Ordering::Relaxed), loaded.bytes))
+    pub(super) fn usage(&self) -> impl Iterator<Item = (Part, u64, usize)> {
+        let fields = self.loaded.iter().map(|(need, loaded)| {
+            (Part::Values(need.clone()), loaded.used.load(Ordering::Relaxed), loaded.bytes)
+        });
+        let sets = self.keys.kept_sets().into_iter();
+        fields.chain(sets.map(|(name, used, bytes)| (Part::Set(name), used, bytes)))
     }
 
-    pub(crate) fn drop_values(&mut self, need: &Need) {
-        self.loaded.remove(need);
+    pub(super) fn drop_part(&mut self, part: &Part) {
+        match part {
+            Part::Values(need) => {
+                self.loaded.remove(need);
+            }
+            Part::Set(name) => self.keys.drop_set(name),
+        }
     }
 
-    /// What its keys take in memory.
-    pub(crate) fn key_bytes(&self) -> usize {
-        self.keys.bytes()
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.bytes() + self.loaded.values().map(|loaded| loaded.bytes).sum::<usize>()
     }
 }
 
@@ -366,6 +373,7 @@ fn values_of<'n>(
         .map_err(|_| Error::Corrupt(format!("the body of {key} is not JSON")))?;
     let mut found = HashMap::new();
     for need in needs {
+        let mut others = false;
         let values: Vec<Value> = match need {
             Need::Label(wanted) => scan
                 .labels
@@ -373,9 +381,10 @@ fn values_of<'n>(
                 .filter(|(label, _)| label == wanted)
                 .map(|(_, value)| Value::text(value))
                 .collect(),
-        let mut others = false;
             Need::Field(name) => match known.set.index_of(name) {
                 Some(index) => {
+                    others = known.counts_others(need)
+                        && scan.values.invalid.iter().any(|(found, _)| *found == index);
                     let fields = scan.values.fields.iter().filter(|(found, _)| *found == index);
                     fields.map(|(_, value)| value.clone()).collect()
                 }
@@ -383,8 +392,6 @@ fn values_of<'n>(
             },
             Need::Namespaces => key
                 .split_once('/')
-                    others = known.counts_others(need)
-                        && scan.values.invalid.iter().any(|(found, _)| *found == index);
                 .map(|(namespace, _)| Value::text(namespace))
                 .into_iter()
                 .collect(),

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use roaring::RoaringBitmap;
 
 use crate::expr::{Expr, Field, Fold, Op, Test};
-use crate::postings::{Index, Keys, Need, Values};
+use crate::postings::{Index, Keys, Marks, Need, Values};
 use crate::value::Value;
 
 /// Rows that surely match, and rows that may.
@@ -163,11 +163,11 @@ fn names(op: &Op, keys: &Keys, all: &RoaringBitmap) -> RoaringBitmap {
 
 /// Cluster-scoped objects have no namespace: a missing value.
 fn namespaces(op: &Op, keys: &Keys) -> RoaringBitmap {
-    let mut rows = RoaringBitmap::new();
+    let mut marks = Marks::default();
     for (name, ids) in keys.namespaces() {
         if op.accepts_text(name) {
-            rows |= ids;
+            marks.mark_all(ids);
         }
     }
-    rows
+    marks.into_set()
 }

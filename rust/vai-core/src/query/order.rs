@@ -102,7 +102,7 @@ impl<'a> Order<'a> {
     }
 
     fn by_namespace(&self, set: &RoaringBitmap, depth: usize, by: &By<'_>, window: &mut Window) {
-        let mut groups: Vec<_> = self.keys.namespaces().map(|(_, ids)| ids & set).collect();
+        let mut groups: Vec<_> = self.keys.namespaces().map(|(_, ids)| ids.within(set)).collect();
         if by.descending {
             groups.reverse();
         }
@@ -143,8 +143,8 @@ impl<'a> Order<'a> {
                         window.push(*id);
                     }
                 }
-                Ids::Many(_) => {
-                    let mut group = values.ids(term).within(set);
+                ids => {
+                    let mut group = ids.within(set);
                     if let Some(done) = &mut done {
                         group -= &*done;
                         *done |= &group;

@@ -318,7 +318,7 @@ impl<'a> Run<'a> {
 
     fn matching(&mut self, at: usize, index: &Index, changed: &Changed) -> Result<Matching> {
         let part = &self.parts[at];
-        let access = self.request.access.as_deref();
+        let access = self.request.access.as_ref();
         let mut started = Instant::now();
         let mut all = access::rows_of(index.keys(), &part.sources);
         let mut earlier = Vec::new();
@@ -331,8 +331,8 @@ impl<'a> Run<'a> {
         let keys = index.keys();
         access::drop_older_copies(self.db, keys, &part.sources, &mut all, &mut earlier)?;
         earlier.retain(|row| row.matches);
-        if let Some(partitions) = access {
-            all = access::allowed(keys, partitions, &all);
+        if let Some(access) = access {
+            all = access::allowed(keys, access, &all);
         }
         let found = eval::evaluate(&part.expr, index, &all);
         let open = found.open();

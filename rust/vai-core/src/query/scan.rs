@@ -10,9 +10,9 @@ use roaring::RoaringBitmap;
 use rusqlite::{Connection, params};
 
 use super::columns::{Column, ColumnReader, Gathered, Scanned};
+use super::partition::Access;
 use super::past::Changed;
 use super::plan::Part;
-use super::request::Partition;
 use crate::error::{Error, Result};
 use crate::expr::Matcher;
 use crate::rv;
@@ -198,7 +198,7 @@ pub(super) fn past_rows(
     inner: &Inner,
     part: &Part,
     changed: &Changed,
-    access: Option<&[Partition]>,
+    access: Option<&Access>,
     patience: &Patience<'_>,
 ) -> Result<Vec<PastRow>> {
     let matcher = Matcher::new(&part.expr, &part.known.set)?;
@@ -217,7 +217,9 @@ pub(super) fn past_rows(
             .query_row(params![seq], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
-        if !in_sources(part, scope, &key) || !access.is_none_or(|access| may_see(access, &key)) {
+        if !in_sources(part, scope, &key)
+            || !access.is_none_or(|access| access.allows(key.as_bytes()))
+        {
             continue;
         }
         let json = inner.decode_in(db, &body)?;
@@ -233,17 +235,6 @@ fn in_sources(part: &Part, scope: i64, key: &str) -> bool {
         source.namespace.as_deref().is_none_or(|wanted| {
             key.split_once('/').is_some_and(|(namespace, _)| namespace == wanted)
         })
-    })
-}
-
-fn may_see(access: &[Partition], key: &str) -> bool {
-    let (namespace, name) = match key.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (None, key),
-    };
-    access.iter().any(|partition| {
-        partition.namespace.as_deref().is_none_or(|wanted| namespace == Some(wanted))
-            && partition.names.as_ref().is_none_or(|names| names.iter().any(|one| one == name))
     })
 }
 

@@ -200,6 +200,66 @@ fn a_scan_of_bodies_ends_when_nobody_waits_for_it() {
     assert!(matches!(ended, Err(Error::Interrupted)));
 }
 
+/// Lists as long as one another that differ in one namespace or in one name, asked for in turn while
+/// objects come and go: each is told what its own list allows, from memory as from a new handle.
+#[test]
+fn nobody_is_told_what_another_list_of_the_same_length_allows() {
+    let (folder, store, scope) = filled();
+    let path = folder.path().join("x.db");
+    let space = |name: &str| Partition { namespace: Some(name.into()), names: None };
+    let named = |name: &str| Partition {
+        namespace: Some("b".into()),
+        names: Some(vec!["p001".into(), name.into()]),
+    };
+    let nobody = || (0..5_000).map(|number| space(&format!("nobody-{number:04}")));
+    let lists: Vec<Vec<Partition>> = ["a", "b", "c", "x"]
+        .into_iter()
+        .map(|name| nobody().chain([space(name)]).collect())
+        .chain(["p004", "p007", "q004"].map(|name| nobody().chain([named(name)]).collect()))
+        .collect();
+    let allows = |list: &[Partition], key: &str| {
+        let (namespace, name) = key.split_once('/').unwrap();
+        list.iter().any(|part| {
+            part.namespace.as_deref() == Some(namespace)
+                && part.names.as_ref().is_none_or(|names| names.iter().any(|one| one == name))
+        })
+    };
+    let mut model: std::collections::BTreeSet<String> =
+        (0..PODS).map(|number| pod(number, 1).key()).collect();
+    let check = |store: &Store, model: &std::collections::BTreeSet<String>| {
+        for list in &lists {
+            let access = Some(list.iter().cloned().collect());
+            let found = store.query(&Request { access, ..pods() }).unwrap();
+            let wanted: Vec<&str> =
+                model.iter().filter(|key| allows(list, key)).map(String::as_str).collect();
+            assert_eq!(found.keys().collect::<Vec<_>>(), wanted);
+        }
+    };
+    check(&store, &model);
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    // One object, so many that the rows are followed, and more: a namespace that comes and goes.
+    for (round, count) in [1, 3, 12, 40, 1, 2].into_iter().enumerate() {
+        for number in 0..count {
+            let number = number * 7 % PODS;
+            let space = ["a", "b", "x"][round % 3];
+            let one = Pod::new(&format!("{space}/q{number:03}"), "", 0);
+            let rv = 1_000 + round as u64 * 100 + number;
+            let uid = one.key();
+            let there = !model.insert(one.key());
+            let one = Pod { uid, rv, ..one };
+            if there {
+                model.remove(&one.key());
+                watching.push(&event("DELETED", &one)).unwrap();
+            } else {
+                watching.push(&event("ADDED", &one)).unwrap();
+            }
+        }
+        store.flush().unwrap();
+        check(&store, &model);
+        check(&reader(&path), &model);
+    }
+}
+
 #[test]
 fn what_may_not_be_seen_is_not_counted() {
     let (_folder, store, _) = filled();
@@ -210,8 +270,11 @@ fn what_may_not_be_seen_is_not_counted() {
             names: Some(vec!["p001".into(), "nobody".into()]),
         },
     ];
-    let request =
-        Request { access: Some(access), facets: vec!["metadata.namespace".into()], ..pods() };
+    let request = Request {
+        access: Some(access.into()),
+        facets: vec!["metadata.namespace".into()],
+        ..pods()
+    };
     let rows = store.query(&request).unwrap();
     assert_eq!(rows.total() as u64, PODS / 3 + 1);
     let values = &rows.counted()["facets"]["metadata.namespace"]["values"];
@@ -219,7 +282,7 @@ fn what_may_not_be_seen_is_not_counted() {
         *values,
         serde_json::json!([{"value": "a", "count": 100}, {"value": "b", "count": 1}])
     );
-    let none = Request { access: Some(Vec::new()), ..pods() };
+    let none = Request { access: Some(Vec::new().into()), ..pods() };
     assert_eq!(store.query(&none).unwrap().total(), 0);
 }
 
@@ -279,7 +342,7 @@ fn all_there_is_comes_in_key_order_without_an_index() {
     assert_eq!(steps(&Request { limit: 7, ..two }), (7, all * 2 / 3, false));
     for other in [
         Request { condition: "metadata.name contains p00".into(), ..pods() },
-        Request { access: Some(vec![Partition::default()]), ..pods() },
+        Request { access: Some(vec![Partition::default()].into()), ..pods() },
         Request {
             sort: vec!["metadata.name".into()],
             namespaces: Some(vec!["a".into()]),

@@ -87,10 +87,11 @@ fn an_order_by_bodies_is_that_of_an_index_on_every_page() {
         })
         .collect();
     let (_folder, store, _) = filled(&all);
-    let access = Some(vec![
+    let access = [
         Partition { namespace: Some("a".into()), names: None },
         Partition { namespace: Some("c".into()), names: Some(vec!["p0002".into()]) },
-    ]);
+    ];
+    let access = Some(access.into_iter().collect());
     let asked: Vec<Request> = [
         by(&[".spec.size"]),
         by(&["-.spec.size", "-name"]),

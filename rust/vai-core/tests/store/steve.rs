@@ -189,7 +189,7 @@ fn a_query_string_is_answered_whole() {
         ..asked("projectsornamespaces!=p1,p2-a&sort=-metadata.name")
     };
     assert_eq!(names(&store.query(&namespaces).unwrap()), ["default", "bare"]);
-    let access = Some(vec![Partition { namespace: Some("p1-a".into()), names: None }]);
+    let access = Some(vec![Partition { namespace: Some("p1-a".into()), names: None }].into());
     let seen = store
         .query(&Request { access, ..asked("projectsornamespaces=p1&sort=-metadata.name") })
         .unwrap();
