@@ -21,7 +21,7 @@ use super::rows::{self, ById, Found, Raw};
 use super::scan::{self, PastRow, Patience};
 use super::selected::{Selected, Version};
 use super::steve::Chosen;
-use super::walk::Walk;
+use super::walk::{LOOKS_EVERY, Walk};
 use super::{access, eval, summary};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
@@ -196,8 +196,12 @@ impl<'a> Run<'a> {
             drop(held);
             let sql = format!("SELECT {} FROM object o WHERE o.id = ?1", Version::COLUMNS);
             let mut statement = self.db.prepare_cached(&sql)?;
-            let read = |id| Ok(statement.query_row([id], Version::read)?);
-            ids.into_iter().map(read).collect::<Result<_>>()?
+            let mut versions = Vec::with_capacity(ids.len());
+            for id in ids {
+                self.look_at(versions.len())?;
+                versions.push(statement.query_row([id], Version::read)?);
+            }
+            versions
         };
         let answered = self.answered();
         match self.parts.pop() {
@@ -226,7 +230,19 @@ impl<'a> Run<'a> {
         let most = if self.request.limit == 0 { usize::MAX } else { self.request.limit };
         let cells = self.request.cells;
         let select = if cells { rows::SELECT_WITH_CELLS } else { rows::SELECT };
-        let read = self.read(walk, select, most, |row| Raw::read(row, cells))?;
+        let take = |row: &rusqlite::Row<'_>| Raw::read(row, cells);
+        let beside = (walk.is_long() && most == usize::MAX)
+            .then(|| self.inner.pool.spare(&self.inner.files))
+            .flatten();
+        let read = match beside {
+            None => self.read(walk, select, most, take)?,
+            Some(beside) => {
+                let beside = (beside, self.inner.options.query_timeout);
+                let moment = (self.now.epoch, self.now.seq);
+                let look = || self.patience.check(self.inner);
+                walk.read_by_two(self.db, beside, moment, select, look, take)?
+            }
+        };
         self.explain.note("read in the order of keys", read.len(), Some(started));
         let (total, next) = (walk.total(read.len()), read.len());
         let mut found = self.page(read, total, self.now.seq, (next < total).then_some(next))?;
@@ -367,6 +383,13 @@ impl<'a> Run<'a> {
         {
             return Order::new(columns).part(&found.rows, skip, take);
         }
+        if let ([columns], [found]) = (columns, matching) {
+            let now = Order::new(columns).part(&found.rows, 0, skip.saturating_add(take));
+            let mut ids = merge::with_past(columns, &now, &found.past);
+            ids.truncate(skip.saturating_add(take));
+            ids.drain(..skip.min(ids.len()));
+            return ids;
+        }
         let mut lists: Vec<Vec<Entry<'_>>> = Vec::new();
         for (columns, found) in columns.iter().zip(matching) {
             let upto = skip.saturating_add(take);
@@ -388,13 +411,6 @@ impl<'a> Run<'a> {
         let mut counted = serde_json::Map::new();
         if !Counters::wanted(self.request) {
             return Ok(counted);
-        if let ([columns], [found]) = (columns, matching) {
-            let now = Order::new(columns).part(&found.rows, 0, skip.saturating_add(take));
-            let mut ids = merge::with_past(columns, &now, &found.past);
-            ids.truncate(skip.saturating_add(take));
-            ids.drain(..skip.min(ids.len()));
-            return ids;
-        }
         }
         let parts: Vec<Counted<'_>> = columns
             .iter()
@@ -453,6 +469,7 @@ impl<'a> Run<'a> {
             self.parts.iter().map(|part| (part.id, part.info.name())).collect();
         let mut by_id = ById::new(self.db, &names, self.request.cells)?;
         for id in ids {
+            self.look_at(rows.len())?;
             let row = match at {
                 None => by_id.row(*id)?,
                 Some(seq) => past::row_at(self.db, &mut by_id, *id, seq)?,
@@ -460,6 +477,15 @@ impl<'a> Run<'a> {
             rows.extend(row);
         }
         Ok(rows)
+    }
+
+    /// Whether whoever asked still waits, after so many rows. A page is read at once: to ask for
+    /// each would have it wait for Python.
+    fn look_at(&self, rows: usize) -> Result<()> {
+        if rows > 0 && rows.is_multiple_of(LOOKS_EVERY) {
+            self.patience.check(self.inner)?;
+        }
+        Ok(())
     }
 
     /// The scopes that answered, ascending, and the resourceVersion of the only one.

@@ -192,12 +192,62 @@ fn a_walk_by_cursor_does_not_go_on_in_a_scope_that_was_not_there() {
 }
 
 #[test]
+fn fetching_bodies_ends_when_nobody_waits_for_them() {
+    let (_folder, store, _) = filled();
+    let request = Request { condition: "exists nodeName".into(), ..pods() };
+    assert_eq!(store.query_while(&request, &|| true).unwrap().len() as u64, PODS);
+    assert!(matches!(store.query_while(&request, &|| false), Err(Error::Interrupted)));
+    // A page is read at once.
+    assert_eq!(store.query_while(&Request { limit: 50, ..request }, &|| false).unwrap().len(), 50);
+}
+
+#[test]
 fn a_scan_of_bodies_ends_when_nobody_waits_for_it() {
     let (_folder, store, _) = filled();
     let request = Request { condition: ".spec.nodeName2 = x".into(), ..pods() };
     assert_eq!(store.query_while(&request, &|| true).unwrap().total(), 0);
     let ended = store.query_while(&request, &|| false);
     assert!(matches!(ended, Err(Error::Interrupted)));
+}
+
+/// A list that is long enough for two threads, while the writer goes on: both show one moment.
+#[test]
+fn a_long_list_is_of_one_moment_whatever_is_written() {
+    const MANY: u64 = 6_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
+    let all: Vec<Pod> = (0..MANY).map(|number| pod(number, number + 1)).collect();
+    load(&store, scope, &all, MANY);
+    let versions = |rows: &vai_core::query::Rows| -> Vec<(String, String)> {
+        let row = |at| rows.row(at).unwrap();
+        let one = |at| (row(at).key().to_owned(), row(at).resource_version().to_owned());
+        (0..rows.len()).map(one).collect()
+    };
+    let ended = AtomicBool::new(false);
+    let differ = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut watching = store.begin_watch(scope, false).unwrap();
+            let mut rv = MANY;
+            while !ended.load(Ordering::Relaxed) {
+                rv += 1;
+                let kind = if rv.is_multiple_of(3) { "DELETED" } else { "MODIFIED" };
+                watching.push(&event(kind, &pod(rv * 2_654_435_761 % MANY, rv))).unwrap();
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        });
+        let differ = (0..20).find_map(|_| {
+            let found = store.query(&pods()).unwrap();
+            // The same moment in another way.
+            let at = Some(At::Position { epoch: found.epoch(), seq: found.seq() });
+            let then = store.query(&Request { at, ..pods() }).unwrap();
+            let same = found.total() == found.len() && versions(&found) == versions(&then);
+            (!same).then(|| (found.total(), found.len(), then.len()))
+        });
+        ended.store(true, Ordering::Relaxed);
+        differ
+    });
+    assert_eq!(differ, None);
 }
 
 /// Lists as long as one another that differ in one namespace or in one name, asked for in turn while
