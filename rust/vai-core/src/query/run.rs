@@ -15,7 +15,7 @@ use super::facets::{self, Counted};
 use super::merge::{self, Entry};
 use super::order::Order;
 use super::past::{self, Changed};
-use super::plan::{self, Counters, Part, Read};
+use super::plan::{self, Part, Read};
 use super::request::{At, Request};
 use super::rows::{self, ById, Found, Raw};
 use super::scan::{self, PastRow, Patience};
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
     /// impatient.
     pub(super) fn go(mut self, patient: bool) -> Result<Option<Found>> {
         let place = self.resumed.as_ref().map_or(self.request.offset, |cursor| cursor.place);
-        if let Some(cursor) = self.resumed.as_ref().filter(|_| !Counters::wanted(self.request))
+        if let Some(cursor) = self.resumed.as_ref().filter(|_| !self.counts())
             && let Some(list) = self.inner.lists.get(cursor)
         {
             self.explain.note("list at hand", list.len(), None);
@@ -208,6 +208,11 @@ impl<'a> Run<'a> {
             Some(part) => Ok(Selected::new(part.info, answered, &versions)),
             None => Err(Error::Internal("a query without a resource".into())),
         }
+    }
+
+    /// Whether anything is counted besides the rows.
+    fn counts(&self) -> bool {
+        self.parts.first().is_some_and(|part| part.counters.are_wanted(self.request))
     }
 
     fn walk(&self) -> Option<Walk> {
@@ -409,7 +414,7 @@ impl<'a> Run<'a> {
         matching: &[Matching],
     ) -> Result<serde_json::Map<String, Json>> {
         let mut counted = serde_json::Map::new();
-        if !Counters::wanted(self.request) {
+        if !self.counts() {
             return Ok(counted);
         }
         let parts: Vec<Counted<'_>> = columns

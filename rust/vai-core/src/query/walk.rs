@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter, types::Value};
 
-use super::plan::{Counters, Part};
+use super::plan::Part;
 use super::pool::Spare;
 use super::request::Request;
 use super::route::Source;
@@ -37,7 +37,7 @@ impl Walk {
             && request.access.is_none()
             && part.sort.is_empty()
             && request.offset == 0
-            && !Counters::wanted(request)
+            && !part.counters.are_wanted(request)
             && !overlap(&part.sources);
         let objects = match part.sources.as_slice() {
             [one] if one.namespace.is_none() => usize::try_from(one.scope.objects).ok(),
