@@ -4,6 +4,7 @@
 
 mod bytes;
 mod changes;
+mod commits;
 mod consumers;
 mod dropped;
 mod faults;

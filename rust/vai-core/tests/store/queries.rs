@@ -8,7 +8,7 @@ use vai_core::query::{At, Partition, Request};
 use vai_core::store::Store;
 
 use crate::bytes::{Pod, event};
-use crate::file::{load, options, reader, spec, writer};
+use crate::file::{load, options, reader, resource, spec, writer};
 
 const PODS: u64 = 300;
 
@@ -189,6 +189,63 @@ fn a_walk_by_cursor_does_not_go_on_in_a_scope_that_was_not_there() {
     let next = Request { cursor: first.cursor().unwrap().into(), ..request };
     let page = store.query(&next).unwrap();
     assert_eq!((page.keys().collect::<Vec<_>>(), page.total()), (vec!["b/p004"], 4));
+}
+
+#[test]
+fn walks_of_one_moment_that_count_ages_from_other_times_keep_their_lists() {
+    const MINUTE: i64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
+    // Behind all that is written here.
+    let begin = jiff::Timestamp::now().as_second() + 24 * 60 * MINUTE;
+    let made = |minute: i64| {
+        let at = jiff::Timestamp::from_second(begin + minute * MINUTE).unwrap();
+        let pod = Pod::new(&format!("a/p{minute:03}"), &format!("u{minute}"), 1);
+        Pod { spec: format!(r#","made":"{at}""#), ..pod }
+    };
+    load(&store, scope, &(0..120).map(made).collect::<Vec<_>>(), 1000);
+    let half_an_hour_before = |minute: i64| Request {
+        condition: "age(.spec.made) < 30m and age(.spec.made) >= 0s".into(),
+        at: Some(At::Time { time_ms: (begin + minute * MINUTE) * 1000 }),
+        limit: 20,
+        ..pods()
+    };
+    let first = [60, 100].map(|minute| store.query(&half_an_hour_before(minute)).unwrap());
+    for (page, last) in first.iter().zip(["a/p060", "a/p100"]) {
+        let cursor = page.cursor().unwrap().to_owned();
+        let next = store.query(&Request { cursor, at: None, ..half_an_hour_before(0) }).unwrap();
+        assert_eq!((page.len(), next.len(), next.total()), (20, 10, 30));
+        assert_eq!(next.keys().last(), Some(last));
+    }
+}
+
+#[test]
+fn a_cursor_over_many_resources_and_orders_is_short_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let names: Vec<String> = (0..30).map(|number| format!("things{number:02}")).collect();
+    for name in &names {
+        store.put_resources(vec![resource(name, "Thing")]).unwrap();
+        let scope = store.ensure_scope(spec(name, None, "")).unwrap();
+        load(&store, scope, &[pod(0, 1), pod(1, 2)], 10);
+    }
+    let sort =
+        [".a", "number(.b)", "quantity(.c)", "time(.d)", "duration(.e)", "-ip(.f)", ".g", "name"];
+    let request = Request {
+        resources: names,
+        sort: sort.map(str::to_owned).into(),
+        limit: 25,
+        ..Request::default()
+    };
+    let (mut page, mut found) = (store.query(&request).unwrap(), 0);
+    loop {
+        found += page.len();
+        let Some(cursor) = page.cursor() else { break };
+        assert!(cursor.len() < 1024, "{} characters", cursor.len());
+        page = store.query(&Request { cursor: cursor.into(), ..request.clone() }).unwrap();
+    }
+    assert_eq!(found, 60);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Orders, counts and sums by paths that are not indexed: read from the bodies of what matches.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
 use serde_json::{Value as Json, json};
 use vai_core::Error;
 use vai_core::query::{At, Distinct, Group, Partition, Request, Rows};
-use vai_core::store::Store;
+use vai_core::store::{Mode, Options, Store};
 
 use crate::bytes::{Pod, event};
 use crate::file::{load, options, reader, spec, writer};
@@ -380,11 +383,57 @@ fn an_order_by_bodies_ends_when_nobody_waits_for_it() {
     let (folder, store, _) = filled(&all);
     let ended = store.query_while(&by(&[".spec.size"]), &|| false);
     assert!(matches!(ended, Err(Error::Interrupted)));
-    let hasty = vai_core::store::Options { query_timeout: std::time::Duration::ZERO, ..options() };
-    let path = folder.path().join("x.db");
-    let hasty = Store::open(&path, vai_core::store::Mode::Reader, hasty).unwrap();
+    let hasty = Options { query_timeout: std::time::Duration::ZERO, ..options() };
+    let hasty = Store::open(&folder.path().join("x.db"), Mode::Reader, hasty).unwrap();
     let late = hasty.query(&by(&[".spec.size"]));
     assert!(matches!(late, Err(Error::QueryTimeout(_))), "{:?}", late.err());
+}
+
+#[test]
+fn a_scan_that_takes_too_long_ends_at_its_deadline_and_disturbs_nobody() {
+    // Of 20 KB each, so that there is something to read.
+    let filler = format!(r#","filler":[{}0]"#, "{\"a\":1},".repeat(2_500));
+    let large = |number| {
+        let one = pod(number, Some("1"));
+        Pod { spec: one.spec.clone() + &filler, ..one }
+    };
+    let all: Vec<Pod> = (0..2_000).map(large).collect();
+    let (folder, store, scope) = filled(&all);
+    let path = folder.path().join("x.db");
+    let scan = Request { condition: ".spec.size icontains nobody".into(), ..pods() };
+    let started = Instant::now();
+    assert_eq!(store.query(&scan).unwrap().total(), 0);
+    let whole = started.elapsed();
+    let limit = whole / 4;
+    let hurried = Options { query_timeout: limit, ..options() };
+    let hurried = Store::open(&path, Mode::Reader, hurried).unwrap();
+    let page = Request { limit: 10, ..by(&["-name"]) };
+    hurried.query(&page).unwrap();
+    let ended = AtomicBool::new(false);
+    let (late, took, others) = std::thread::scope(|threads| {
+        let others = threads.spawn(|| {
+            let mut pages = 0;
+            while !ended.load(Ordering::Relaxed) {
+                assert_eq!(hurried.query(&page).unwrap().len(), 10);
+                pages += 1;
+            }
+            pages
+        });
+        let started = Instant::now();
+        let late = hurried.query(&scan);
+        let took = started.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        (late, took, others.join().unwrap())
+    });
+    let Err(Error::QueryTimeout(said)) = late else { panic!("{:?}", late.err()) };
+    assert!((said - limit.as_secs_f64()).abs() < 1e-6);
+    assert!(limit <= took && took < limit + whole / 4, "{took:?} of {limit:?}, whole {whole:?}");
+    assert!(others > 0);
+    // The same handle goes on answering, and follows what is written.
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    watching.push(&event("DELETED", &Pod { rv: 100_000, ..pod(0, None) })).unwrap();
+    store.flush().unwrap();
+    assert_eq!(hurried.query(&page).unwrap().total(), all.len() - 1);
 }
 
 #[test]
