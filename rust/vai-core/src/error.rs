@@ -24,7 +24,7 @@ pub enum Error {
     Selector {
         /// In apimachinery's words where it has any.
         message: String,
-        /// Byte offset of what is wrong.
+        /// Where something is wrong, in characters.
         position: usize,
     },
     /// An expression, a sort key or a parameter that can't be read or makes no sense.
@@ -162,9 +162,6 @@ impl Error {
             Self::UnknownField { message, position, text, nearest } => {
                 let position = position.map(|position| position + by);
                 Self::UnknownField { message, position, text, nearest }
-            }
-            Self::Selector { message, position } => {
-                Self::Selector { message, position: position + by }
             }
             other => other,
         }

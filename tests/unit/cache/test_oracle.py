@@ -23,11 +23,11 @@ from hypothesis.strategies import SearchStrategy
 import vai
 from tests.unit.cache.oracle import language
 from tests.unit.cache.oracle.answers import Question, check, check_bounds, check_facet, matching
-from tests.unit.cache.oracle.language import Literal
+from tests.unit.cache.oracle.language import Condition, Literal
 from tests.unit.cache.oracle.model import Moment, Put, World, Write
 from tests.unit.cache.oracle.objects import first_lists, writes
 from tests.unit.cache.oracle.places import DEPLOYMENTS, PODS, Json, key_of
-from tests.unit.cache.oracle.questions import questions
+from tests.unit.cache.oracle.questions import USERS, conditions, questions
 from tests.unit.cache.oracle.scopes import LAYOUTS, Layout
 from tests.unit.cache.oracle.values import exact
 from vai.types import Position
@@ -202,6 +202,31 @@ def test_the_changes_of_a_filter_add_up_to_what_it_selects(
             while (change := changes.poll()) is not None:
                 apply(change, shown)
             assert shown == selected(asked, made, now_us)
+
+
+@examples(40)
+@given(
+    first_lists(),
+    st.sampled_from(("whole", "apart", "parts")),
+    st.lists(writes(), min_size=1, max_size=10),
+    st.lists(conditions(PODS), min_size=1, max_size=2),
+)
+def test_users_whose_lists_differ_in_one_name_are_told_what_their_own_allows(
+    first: dict[str, list[Json]],
+    layout: Layout,
+    happening: list[Write],
+    wheres: list[Condition],
+) -> None:
+    with world(first, layout) as made:
+        for write in (None, *happening):
+            if write is not None:
+                made.write(write)
+            for access in USERS:
+                for where in (language.Everything(), *wheres):
+                    question = Question(resources=("pods",), access=access, where=where)
+                    objects = made.answering(question)
+                    assert objects is not None
+                    check(made.cache, question, objects, None)
 
 
 def selected(question: Question, made: World, now_us: int) -> dict[tuple[str, str], Json]:

@@ -443,6 +443,15 @@ def test_what_makes_no_sense_is_refused(cache: vai.Cache, asked: Any, what: str)
 # --- bad input
 
 
+def test_a_bad_selector_has_a_position_in_characters(cache: vai.Cache) -> None:
+    with pytest.raises(vai.InvalidSelectorError) as caught:
+        cache.list("pods", label_selector=(selector := "a in (é,ü"))
+    assert caught.value.position == len(selector)
+    with pytest.raises(vai.InvalidSelectorError) as caught:
+        cache.list("pods", field_selector=(selector := "é=ü,é=ß,x"))
+    assert caught.value.position == selector.index("x")
+
+
 def test_a_bad_expression_has_a_position(cache: vai.Cache) -> None:
     with pytest.raises(vai.InvalidExpressionError) as caught:
         cache.list("pods", where="phase = Running and (restarts >")

@@ -94,6 +94,17 @@ impl Data {
         })
     }
 
+    /// The question of whoever wants a page and nothing else.
+    pub(crate) fn page(&self) -> Result<&Question, Failure> {
+        self.question("no filter")
+    }
+
+    /// The question with this name.
+    pub(crate) fn question(&self, name: &str) -> Result<&Question, Failure> {
+        let found = self.questions.iter().find(|question| question.name == name);
+        found.ok_or_else(|| format!("no question is called {name}").into())
+    }
+
     /// Page by page; only one of them is in memory.
     pub(crate) fn pages(&self) -> Result<impl Iterator<Item = std::io::Result<Vec<u8>>>, Failure> {
         let mut names = Vec::new();

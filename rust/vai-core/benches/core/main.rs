@@ -8,6 +8,7 @@
 //! ```
 #![expect(clippy::print_stderr, reason = "what is left out is said")]
 
+mod access;
 mod ask;
 mod data;
 mod readers;
@@ -47,6 +48,7 @@ fn main() -> Result<(), Failure> {
     store::churn(&writer, scope, &data)?;
     let reader = Store::open(&path, Mode::Reader, store::options())?;
     questions(&mut criterion, &name, &data, &reader)?;
+    access::pages(&mut criterion, &name, &data, &reader)?;
     openings(&mut criterion, &name, &data, &path)?;
     cursors(&mut criterion, &name, &data, &writer, scope, &path)?;
     readers::side_by_side(&mut criterion, &name, &data, &writer, scope)?;
@@ -144,7 +146,7 @@ fn cursors(
     const CHANGED: usize = 1_000;
     let mut group = criterion.benchmark_group(format!("cursor, {name}"));
     group.sample_size(10);
-    let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
+    let asked = Asked::new(data.page()?);
     let first = Store::open(path, Mode::Reader, store::options())?;
     let page_two = asked.cursor(&first)?;
     first.close();
@@ -182,9 +184,7 @@ fn openings(
     let mut group = criterion.benchmark_group(format!("open to first page, {name}"));
     group.sample_size(20);
     for wanted in ["no filter", "label = (33 %)"] {
-        let question = data.questions.iter().find(|question| question.name == wanted);
-        let question = question.ok_or_else(|| format!("no question is called {wanted}"))?;
-        let asked = Asked::new(question);
+        let asked = Asked::new(data.question(wanted)?);
         group.bench_function(wanted, |bencher| {
             bencher.iter_custom(|times| {
                 timed(times, || {

@@ -27,7 +27,7 @@ pub(crate) fn side_by_side(
 ) -> Result<(), Failure> {
     let mut group = criterion.benchmark_group(format!("readers, {name}"));
     group.sample_size(10).throughput(Throughput::Elements(PAGES as u64));
-    let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
+    let asked = Asked::new(data.page()?);
     for beside in ["alone", "beside the writer"] {
         for threads in [1, 4] {
             let stop = AtomicBool::new(beside == "alone");

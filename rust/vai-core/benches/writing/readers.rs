@@ -19,7 +19,7 @@ pub(crate) fn overlapping(
     const READERS: usize = 400;
     const HANDLES: usize = 8;
     let wal = path.with_extension("db-wal");
-    let asked = Asked::new(data.questions.first().ok_or("there are no questions")?);
+    let asked = Asked::new(data.page()?);
     let handles: Vec<Store> = (0..HANDLES)
         .map(|_| Store::open(path, Mode::Reader, store::options()))
         .collect::<Result<_, _>>()?;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 
 use super::bind::of_keys;
+use super::needles::Needles;
 use super::{Expr, Field, Op};
 use crate::error::{Error, Result};
 use crate::extract::{Found, Paths};
@@ -27,7 +28,7 @@ pub struct Reader {
 pub struct Held {
     /// Its values; of a many-valued indexed field each once, ascending.
     pub values: Vec<Value>,
-    /// Whether something else is there, of a path read as text: an object, a list.
+    /// Whether something else is there, where texts are read: an object, a list.
     pub others: bool,
 }
 
@@ -147,9 +148,7 @@ impl Slot {
             Source::Path(ty) => path(own, *ty == Type::Text, |raw| take(*ty, raw)),
             Source::Written => path(own, true, |raw| take(written(raw), raw)),
             Source::Indexed(set) => match set.def(0) {
-                Some(def) if def.ty == Type::Text && def.reduce.is_none() => {
-                    whole_texts(def, own, partial)
-                }
+                Some(def) if def.counts_others() => whole_texts(def, own, partial),
                 _ => {
                     let shifted =
                         own.iter().map(|one| Found { path: one.path - self.start, ..*one });
@@ -220,23 +219,23 @@ fn written(raw: &[u8]) -> Type {
 
 /// What [`FieldSet::values`] makes of a text field, but uncut.
 fn whole_texts(def: &FieldDef, found: &[Found<'_>], partial: bool) -> Held {
-    let mut values: Vec<Value> = found
-        .iter()
-        .filter_map(|one| match take(def.ty, one.raw) {
-            Taken::Value(value) => Some(value),
-            Taken::Missing | Taken::Invalid => None,
-        })
-        .collect();
-    if def.many {
-        values.sort_unstable();
-        values.dedup();
-    } else {
-        values.truncate(1);
+    let mut held = Held::default();
+    for one in found {
+        match take(def.ty, one.raw) {
+            Taken::Value(value) => held.values.push(value),
+            Taken::Missing => {}
+            Taken::Invalid => held.others = true,
+        }
+        if !def.many && !held.values.is_empty() {
+            break;
+        }
     }
-    if values.is_empty() && !partial {
-        values.extend(def.default.clone());
+    held.values.sort_unstable();
+    held.values.dedup();
+    if held.values.is_empty() && !partial {
+        held.values.extend(def.default.clone());
     }
-    Held::of(values)
+    held
 }
 
 /// An expression ready to be asked of many bodies.
@@ -244,6 +243,7 @@ fn whole_texts(def: &FieldDef, found: &[Found<'_>], partial: bool) -> Held {
 pub struct Matcher {
     reader: Reader,
     root: Step,
+    needles: Option<Needles>,
 }
 
 /// An expression whose fields are slots of the reader.
@@ -263,11 +263,15 @@ impl Matcher {
         Ok(Self {
             reader: Reader::new(fields.iter().copied(), definitions)?,
             root: step(expr, &fields),
+            needles: Needles::of(expr, definitions),
         })
     }
 
     /// Whether it holds for an object. The body is read once, and only if the key does not decide.
     pub fn matches(&self, key: &str, body: &[u8]) -> Result<bool> {
+        if self.needles.as_ref().is_some_and(|needles| needles.rule_out(body)) {
+            return Ok(false);
+        }
         let read = OnceCell::new();
         let object = Object { reader: &self.reader, key, body, read: &read };
         object.holds(&self.root)

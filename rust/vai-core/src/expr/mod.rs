@@ -13,6 +13,7 @@ mod catalogue;
 mod fold;
 mod lex;
 mod matcher;
+mod needles;
 mod parse;
 mod pattern;
 mod print;

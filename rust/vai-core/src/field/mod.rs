@@ -117,6 +117,12 @@ impl FieldDef {
         (value.selector_text() == text).then_some(value)
     }
 
+    /// Whether what stands in its place and is no value is there all the same: an object or a list
+    /// where texts are, for which nobody has to say a type.
+    pub(crate) fn counts_others(&self) -> bool {
+        self.ty == Type::Text && self.reduce.is_none()
+    }
+
     /// Whether an object of which only `metadata` is known has this field. Annotations are not
     /// whole then: those that repeat the object's content are left out.
     fn is_of_metadata(&self) -> bool {

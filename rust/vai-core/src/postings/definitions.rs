@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::follow::Need;
 use crate::error::Result;
 use crate::expr::Fields;
-use crate::field::FieldSet;
+use crate::field::{FieldDef, FieldSet};
 use crate::store::{FieldState, Resource};
 use crate::value::Type;
 
@@ -80,5 +80,13 @@ impl Definitions {
             Need::Field(name) => self.ready.get(name).map(|(_, kind)| *kind),
             Need::Label(_) | Need::Names | Need::Namespaces => None,
         }
+    }
+
+    /// Whether what stands in the place of a field is there though it is no value of it: of texts
+    /// an object or a list, as it is where the body is asked.
+    pub(super) fn counts_others(&self, need: &Need) -> bool {
+        let Need::Field(name) = need else { return false };
+        let def = self.set.index_of(name).and_then(|index| self.set.def(index));
+        def.is_some_and(FieldDef::counts_others)
     }
 }

@@ -8,11 +8,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use roaring::RoaringBitmap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::definitions::Definitions;
 use super::keys::Keys;
 use super::values::Values;
+use super::{sets, tick};
 use crate::error::{Error, Result};
 use crate::feed::json::Cursor;
 use crate::object::{Scan, Wanted};
@@ -47,6 +49,12 @@ const RELOAD_SHARE: usize = 16;
 /// Following is always worth it for so few.
 const FEW_CHANGES: usize = 256;
 
+/// What of an index can be dropped alone.
+pub(super) enum Part {
+    Values(Need),
+    Set(sets::Name),
+}
+
 struct Loaded {
     /// Row of `field`; a field that was defined anew has another one.
     field: Option<i64>,
@@ -62,9 +70,6 @@ pub(crate) struct Index {
     keys: Keys,
     loaded: HashMap<Need, Loaded>,
 }
-
-/// Counts uses, so that the least recently used is dropped first.
-static CLOCK: AtomicU64 = AtomicU64::new(0);
 
 impl std::fmt::Display for Need {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -88,7 +93,7 @@ impl Index {
             .loaded
             .get(need)
             .ok_or_else(|| Error::Internal(format!("{need:?} was not loaded")))?;
-        loaded.used.store(CLOCK.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        loaded.used.store(tick(), Ordering::Relaxed);
         Ok(&loaded.values)
     }
 
@@ -140,10 +145,14 @@ impl Index {
             if !current {
                 let values = match need {
                     Need::Namespaces => self.namespace_values(),
-                    need => load_values(db, field, known.type_of(need), &self.keys)?,
+                    need => {
+                        let values = load_values(db, field, known.type_of(need), &self.keys)?;
+                        let others = known.counts_others(need).then(|| load_others(db, field));
+                        values.with_others(others.transpose()?.unwrap_or_default())
+                    }
                 };
                 let bytes = values.bytes();
-                let used = AtomicU64::new(CLOCK.fetch_add(1, Ordering::Relaxed));
+                let used = AtomicU64::new(tick());
                 self.loaded.insert(need.clone(), Loaded { field, values, used, bytes });
             }
         }
@@ -232,6 +241,7 @@ impl Index {
             let Some((scope, key, body)) = now else {
                 for loaded in self.loaded.values_mut() {
                     loaded.values.set(*id, &[]);
+                    loaded.values.set_other(*id, false);
                 }
                 moved.push((*id, None));
                 continue;
@@ -240,7 +250,9 @@ impl Index {
                 let mut now =
                     values_of(&key, &inner.decode_in(db, &body)?, known, self.loaded.keys())?;
                 for (need, loaded) in &mut self.loaded {
-                    loaded.values.set(*id, &now.remove(need).unwrap_or_default());
+                    let (values, others) = now.remove(need).unwrap_or_default();
+                    loaded.values.set(*id, &values);
+                    loaded.values.set_other(*id, others);
                 }
             }
             moved.push((*id, Some((scope, key))));
@@ -254,27 +266,30 @@ impl Index {
     }
 
     fn namespace_values(&self) -> Values {
-        let rows = self
-            .keys
-            .namespaces()
-            .flat_map(|(name, ids)| ids.iter().map(move |id| (Value::text(name), id)));
-        Values::load(rows)
+        Values::of_runs(self.keys.namespaces().map(|(name, ids)| (Value::text(name), ids.to_vec())))
     }
 
     /// (what, when it was used last, bytes) of all that can be dropped alone.
-    pub(crate) fn usage(&self) -> impl Iterator<Item = (&Need, u64, usize)> {
-        self.loaded
-            .iter()
-            .map(|(need, loaded)| (need, loaded.used.load(Ordering::Relaxed), loaded.bytes))
+    pub(super) fn usage(&self) -> impl Iterator<Item = (Part, u64, usize)> {
+        let fields = self.loaded.iter().map(|(need, loaded)| {
+            (Part::Values(need.clone()), loaded.used.load(Ordering::Relaxed), loaded.bytes)
+        });
+        let sets = self.keys.kept_sets().into_iter();
+        fields.chain(sets.map(|(name, used, bytes)| (Part::Set(name), used, bytes)))
     }
 
-    pub(crate) fn drop_values(&mut self, need: &Need) {
-        self.loaded.remove(need);
+    pub(super) fn drop_part(&mut self, part: &Part) {
+        match part {
+            Part::Values(need) => {
+                self.loaded.remove(need);
+            }
+            Part::Set(name) => self.keys.drop_set(name),
+        }
     }
 
-    /// What its keys take in memory.
-    pub(crate) fn key_bytes(&self) -> usize {
-        self.keys.bytes()
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.bytes() + self.loaded.values().map(|loaded| loaded.bytes).sum::<usize>()
     }
 }
 
@@ -336,19 +351,29 @@ fn load_values(
     Ok(Values::of_runs(runs))
 }
 
-/// What an object has of each of these, read from its body.
+/// The rows where something stands that can't be read as the field's type.
+fn load_others(db: &Connection, field: Option<i64>) -> Result<RoaringBitmap> {
+    let mut statement =
+        db.prepare_cached("SELECT object FROM invalid WHERE field = ?1 ORDER BY object")?;
+    let rows = statement.query_map([field], |row| row.get::<_, u32>(0))?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
+}
+
+/// What an object has of each of these, and whether something else stands there, read from its
+/// body.
 fn values_of<'n>(
     key: &str,
     json: &[u8],
     known: &Definitions,
     needs: impl Iterator<Item = &'n Need>,
-) -> Result<HashMap<Need, Vec<Value>>> {
+) -> Result<HashMap<Need, (Vec<Value>, bool)>> {
     let mut scan = Scan::default();
     let wanted = Wanted { fields: &known.set, redact: Redaction::None };
     scan.object(&mut Cursor::new(json), wanted)
         .map_err(|_| Error::Corrupt(format!("the body of {key} is not JSON")))?;
     let mut found = HashMap::new();
     for need in needs {
+        let mut others = false;
         let values: Vec<Value> = match need {
             Need::Label(wanted) => scan
                 .labels
@@ -358,6 +383,8 @@ fn values_of<'n>(
                 .collect(),
             Need::Field(name) => match known.set.index_of(name) {
                 Some(index) => {
+                    others = known.counts_others(need)
+                        && scan.values.invalid.iter().any(|(found, _)| *found == index);
                     let fields = scan.values.fields.iter().filter(|(found, _)| *found == index);
                     fields.map(|(_, value)| value.clone()).collect()
                 }
@@ -370,7 +397,7 @@ fn values_of<'n>(
                 .collect(),
             Need::Names => continue,
         };
-        found.insert(need.clone(), values);
+        found.insert(need.clone(), (values, others));
     }
     Ok(found)
 }

@@ -2,12 +2,15 @@
 //! that a substring is found in at the speed of memory.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use memchr::memmem;
 use roaring::RoaringBitmap;
 
 use super::column::{Column, NONE};
+use super::ids::Ids;
+use super::sets::{Name, Sets};
 
 /// Where a key is in the arena; a removed one has no id.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +25,14 @@ struct Slot {
 const SEPARATOR: u8 = 0;
 /// A share of dead text, one in so many, that is worth a new arena.
 const DEAD_SHARE: usize = 4;
+/// A set is brought forward past so many keys that came or went, and behind them made again.
+const BROUGHT_PAST: usize = 16;
 
 /// The rows of a namespace, and its place among the namespaces as texts, which is not the order of
 /// keys: there `team-a/x` comes before `team/x`.
 #[derive(Debug, Default)]
 struct Namespace {
-    ids: RoaringBitmap,
+    ids: Ids,
     rank: u32,
 }
 
@@ -50,6 +55,10 @@ pub(crate) struct Keys {
     /// The names of namespaces in order; empty once one came or went, until [`Self::rank_all`].
     namespace_order: Vec<Box<str>>,
     scopes: HashMap<i64, RoaringBitmap>,
+    sets: Sets,
+    /// How many ids have come or gone, and the last of them.
+    moves: u64,
+    moved: VecDeque<u32>,
 }
 
 impl Keys {
@@ -179,12 +188,12 @@ impl Keys {
     }
 
     /// The rows of a namespace.
-    pub(crate) fn namespace(&self, namespace: &str) -> Option<&RoaringBitmap> {
+    pub(crate) fn namespace(&self, namespace: &str) -> Option<&Ids> {
         self.namespaces.get(namespace).map(|found| &found.ids)
     }
 
     /// All namespaces that have a row, in order. Only after [`Self::rank_all`].
-    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&str, &Ids)> {
         debug_assert!(self.ranked);
         self.namespace_order.iter().filter_map(|name| {
             let found = self.namespaces.get(name)?;
@@ -192,20 +201,62 @@ impl Keys {
         })
     }
 
-    /// The rows of these namespaces. Uniting thousands of small sets one by one takes longer than
-    /// marking each row.
-    pub(crate) fn in_namespaces<'n>(
+    /// The ids of a namespace in the order of their names. Only after [`Self::rank_all`].
+    pub(crate) fn in_order(&self, namespace: &str) -> &[u32] {
+        let Some(ids) = self.namespace(namespace) else { return &[] };
+        let Some(one) = ids.first().map(|id| self.rank(id) as usize) else { return &[] };
+        // They lie together, so that all are near any of them.
+        let near = one.saturating_sub(ids.len() - 1)..self.order.len().min(one + ids.len());
+        let start = self.order[near.clone()].partition_point(|id| {
+            let key = self.key(*id);
+            let ordered = key.iter().cmp(namespace.as_bytes().iter().chain(b"/"));
+            ordered.is_lt()
+        });
+        let start = near.start + start;
+        self.order.get(start..start + ids.len()).unwrap_or_default()
+    }
+
+    /// A set that follows from the keys alone: the one at hand, or `make`. `holds` says whether a
+    /// key belongs to it.
+    pub(crate) fn set(
         &self,
-        names: impl IntoIterator<Item = &'n str>,
-    ) -> RoaringBitmap {
-        let last = self.scopes.values().filter_map(RoaringBitmap::max).max().unwrap_or(0);
-        let mut marks = vec![0_u8; last as usize / 8 + 1];
-        for ids in names.into_iter().filter_map(|name| self.namespace(name)) {
-            for id in ids {
-                marks[id as usize / 8] |= 1 << (id % 8);
+        name: Name,
+        holds: impl Fn(&[u8]) -> bool,
+        make: impl FnOnce() -> RoaringBitmap,
+    ) -> Arc<RoaringBitmap> {
+        let held = self.sets.get(&name).and_then(|(rows, at)| {
+            let behind = usize::try_from(self.moves - at).ok()?;
+            Some((rows, self.moved.len().checked_sub(behind)?))
+        });
+        let rows = match held {
+            Some((rows, first)) if first == self.moved.len() => return rows,
+            Some((rows, first)) => {
+                let mut rows = RoaringBitmap::clone(&rows);
+                for id in self.moved.range(first..) {
+                    // Of one that is gone it is empty.
+                    let key = self.key(*id);
+                    if !key.is_empty() && holds(key) {
+                        rows.insert(*id);
+                    } else {
+                        rows.remove(*id);
+                    }
+                }
+                rows
             }
-        }
-        RoaringBitmap::from_lsb0_bytes(0, &marks)
+            None => make(),
+        };
+        let rows = Arc::new(rows);
+        self.sets.put(name, Arc::clone(&rows), self.moves);
+        rows
+    }
+
+    /// What [`Self::set`] keeps: (which, when it was used last, bytes).
+    pub(super) fn kept_sets(&self) -> Vec<(Name, u64, usize)> {
+        self.sets.usage()
+    }
+
+    pub(super) fn drop_set(&self, name: &Name) {
+        self.sets.forget(name);
     }
 
     /// The ids of a key: several where scopes keep copies.
@@ -286,6 +337,11 @@ impl Keys {
         for id in &removed {
             self.rank.set(id, NONE);
         }
+        for id in removed.iter().chain(added.iter().copied()) {
+            self.moves += 1;
+            self.moved.push_back(id);
+        }
+        self.moved.drain(..self.moved.len().saturating_sub(BROUGHT_PAST));
         let order = std::mem::take(&mut self.order);
         self.order = self.merge(order, &removed, &mut added, Self::compare_keys);
         if let Some(order) = self.by_name.take() {
@@ -332,7 +388,7 @@ impl Keys {
             if let Some(found) = self.namespaces.get_mut(namespace) {
                 found.ids.insert(id);
             } else {
-                let ids = RoaringBitmap::from([id]);
+                let ids = Ids::One(id);
                 self.namespaces.insert(namespace.into(), Namespace { ids, rank: NONE });
                 self.namespace_order.clear();
             }
@@ -382,8 +438,8 @@ impl Keys {
     /// What it takes in memory, about: it is asked for after each query, so it must not walk over
     /// thousands of namespaces.
     pub(crate) fn bytes(&self) -> usize {
-        /// Per id in a set of a few thousand: an array container has two bytes.
-        const IN_SET: usize = 2;
+        /// Per id in a set of a few thousand: an array container has two bytes, a list four.
+        const IN_SET: usize = 3;
         /// A set with one container, its place in the map and its name.
         const SET: usize = 128;
         let sets = self.namespaces.len() + self.scopes.len();
@@ -396,6 +452,7 @@ impl Keys {
             // Each id is in the set of its scope and in that of its namespace.
             + 2 * IN_SET * self.order.len()
             + SET * sets
+            + self.sets.bytes()
     }
 }
 
@@ -415,9 +472,17 @@ mod tests {
         for (rank, (key, id)) in (0..).zip(&wanted) {
             assert_eq!((keys.key(*id), keys.rank(*id)), (key.as_bytes(), rank));
             let space = key.split_once('/').map(|(space, _)| space);
-            assert!(space.is_none_or(|space| keys.namespace(space).unwrap().contains(*id)));
+            assert!(space.is_none_or(|space| keys.in_order(space).contains(id)));
             assert!(keys.scope(model[id].0).unwrap().contains(*id));
         }
+        for (space, _) in keys.namespaces() {
+            let begins = |key: &str| key.split_once('/').is_some_and(|(own, _)| own == space);
+            let own = wanted.iter().filter(|(key, _)| begins(key)).map(|(_, id)| *id);
+            assert_eq!(keys.in_order(space), own.collect::<Vec<_>>());
+        }
+        let has_a = |key: &[u8]| key.contains(&b'a');
+        let naive = || wanted.iter().filter(|(key, _)| has_a(key.as_bytes())).map(|(_, id)| *id);
+        assert_eq!(*keys.set([7; 32], has_a, || naive().collect()), naive().collect());
         let mut named = wanted.clone();
         named.sort_by_key(|(key, id)| (key.rsplit('/').next().unwrap(), *key, *id));
         assert_eq!(keys.by_name(), named.iter().map(|(_, id)| *id).collect::<Vec<_>>());

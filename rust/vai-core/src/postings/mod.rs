@@ -7,11 +7,14 @@
 mod column;
 mod definitions;
 mod follow;
+mod ids;
 mod keys;
+mod sets;
 mod values;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::lock_api::ArcRwLockReadGuard;
 use parking_lot::{Mutex, RawRwLock, RwLock};
@@ -20,12 +23,13 @@ use rusqlite::Connection;
 pub(crate) use self::column::NONE;
 pub(crate) use self::definitions::Definitions;
 pub(crate) use self::follow::{Index, Moment, Need};
+pub(crate) use self::ids::{Ids, Marks};
 pub(crate) use self::keys::Keys;
-pub(crate) use self::values::{Ids, Values};
+pub(crate) use self::values::Values;
 use crate::error::Result;
 use crate::store::{FieldState, Inner};
 
-/// What fields may take in memory all together, keys of queried resources included.
+/// What fields, keys of queried resources and rows that users may see take in memory together.
 const BUDGET_BYTES: usize = 24 * 1024 * 1024;
 
 /// An index that stays at a reader's moment while it is held.
@@ -97,37 +101,41 @@ impl Postings {
 
     /// Drops what was not used for longest until all fits the budget. Call without holding any.
     pub(crate) fn tidy(&self) {
-        let indexes: Vec<_> =
-            self.indexes.lock().iter().map(|(id, i)| (*id, Arc::clone(i))).collect();
-        let mut total = 0;
+        let indexes: Vec<_> = self.indexes.lock().values().map(Arc::clone).collect();
+        // One that is being brought forward is in use.
+        let readable = || indexes.iter().filter_map(|index| Some((index, index.try_read()?)));
+        let mut total: usize = readable().map(|(_, index)| index.bytes()).sum();
+        if total <= BUDGET_BYTES {
+            return;
+        }
         let mut usage = Vec::new();
-        for (resource, index) in &indexes {
-            // One that is being brought forward is in use.
-            let Some(index) = index.try_read() else { continue };
-            total += index.key_bytes();
-            for (need, used, bytes) in index.usage() {
-                total += bytes;
-                usage.push((used, bytes, *resource, need.clone()));
-            }
+        for (at, index) in readable() {
+            usage.extend(index.usage().map(|(part, used, bytes)| (used, bytes, at, part)));
         }
         usage.sort_unstable_by_key(|(used, ..)| *used);
         // The last query's own stay, whatever they take: it would load them again at once.
         let keep = usage.len().saturating_sub(KEPT);
-        for (_, bytes, resource, need) in usage.into_iter().take(keep) {
+        for (_, bytes, index, part) in usage.into_iter().take(keep) {
             if total <= BUDGET_BYTES {
                 break;
             }
-            let found = indexes.iter().find(|(id, _)| *id == resource);
-            if let Some(mut index) = found.and_then(|(_, index)| index.try_write()) {
-                index.drop_values(&need);
+            if let Some(mut index) = index.try_write() {
+                index.drop_part(&part);
                 total = total.saturating_sub(bytes);
             }
         }
     }
 }
 
-/// Fields that are never dropped to make room: as many as a query of several sorts has.
-const KEPT: usize = 4;
+/// What is never dropped to make room: as many fields as a query of several sorts has, and the rows
+/// that its user may see.
+const KEPT: usize = 5;
+
+/// Counts uses, so that the least recently used is dropped first.
+fn tick() -> u64 {
+    static CLOCK: AtomicU64 = AtomicU64::new(0);
+    CLOCK.fetch_add(1, Ordering::Relaxed)
+}
 
 fn hold_one(
     db: &Connection,
@@ -148,4 +156,41 @@ fn hold_one(
     }
     guard.bring(db, inner, want.resource, moment, &want.needs, &want.known)?;
     Ok(Some(parking_lot::ArcRwLockWriteGuard::downgrade(guard)))
+}
+
+#[cfg(test)]
+mod tests {
+    use roaring::RoaringBitmap;
+
+    use super::*;
+
+    #[test]
+    fn what_users_may_see_of_many_resources_stays_within_the_budget() {
+        let postings = Postings::default();
+        let bytes =
+            || postings.indexes.lock().values().map(|index| index.read().bytes()).sum::<usize>();
+        // 8 containers of 8 KB: sixteen of them are what a resource may have.
+        let rows: RoaringBitmap = (0..8 << 16).step_by(2).collect();
+        let ask = |resource: i64, user: u8| {
+            let index = Arc::clone(postings.indexes.lock().entry(resource).or_default());
+            index.read().keys().set([user; 32], |_| true, || rows.clone());
+            postings.tidy();
+        };
+        let mut most = 0;
+        for resource in 0..100 {
+            for user in 0..20 {
+                ask(resource, user);
+                most = most.max(bytes());
+            }
+        }
+        assert!(most <= BUDGET_BYTES, "{most}");
+        let there = |resource: i64, user: u8| {
+            let index = Arc::clone(&postings.indexes.lock()[&resource]);
+            index
+                .read()
+                .usage()
+                .any(|(part, ..)| matches!(part, follow::Part::Set(name) if name == [user; 32]))
+        };
+        assert!(there(99, 19) && !there(0, 19));
+    }
 }

@@ -7,74 +7,9 @@ use std::ops::Range;
 use roaring::RoaringBitmap;
 
 use super::column::{Column, NONE};
+use super::ids::Ids;
 use crate::object::MAX_INDEXED_TEXT_BYTES;
 use crate::value::Value;
-
-/// The rows of one value. Most values of a name, an address or a time have one row, and a bitmap
-/// of one takes 120 bytes.
-#[derive(Clone, Debug)]
-pub(crate) enum Ids {
-    One(u32),
-    Many(Box<RoaringBitmap>),
-}
-
-impl Ids {
-    fn insert(&mut self, id: u32) {
-        match self {
-            Self::One(NONE) => *self = Self::One(id),
-            Self::One(one) if *one == id => {}
-            Self::One(one) => *self = Self::Many(Box::new([*one, id].into_iter().collect())),
-            Self::Many(ids) => {
-                ids.insert(id);
-            }
-        }
-    }
-
-    fn remove(&mut self, id: u32) {
-        match self {
-            Self::One(one) if *one == id => *self = Self::One(NONE),
-            Self::One(_) => {}
-            Self::Many(ids) => {
-                ids.remove(id);
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::One(one) => *one == NONE,
-            Self::Many(ids) => ids.is_empty(),
-        }
-    }
-
-    /// Adds these rows to a set.
-    pub(crate) fn add_to(&self, set: &mut RoaringBitmap) {
-        match self {
-            Self::One(NONE) => {}
-            Self::One(one) => {
-                set.insert(*one);
-            }
-            Self::Many(ids) => *set |= &**ids,
-        }
-    }
-
-    /// How many of these rows are in a set.
-    pub(crate) fn count_in(&self, set: &RoaringBitmap) -> u64 {
-        match self {
-            Self::One(one) => u64::from(set.contains(*one)),
-            Self::Many(ids) => ids.intersection_len(set),
-        }
-    }
-
-    /// Those of these rows that are in a set.
-    pub(crate) fn within(&self, set: &RoaringBitmap) -> RoaringBitmap {
-        match self {
-            Self::One(one) if set.contains(*one) => RoaringBitmap::from([*one]),
-            Self::One(_) => RoaringBitmap::new(),
-            Self::Many(ids) => &**ids & set,
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Term {
@@ -105,6 +40,8 @@ pub(crate) struct Values {
     present: RoaringBitmap,
     /// Rows with a text that was cut: only the body tells what it is.
     cut: RoaringBitmap,
+    /// Rows where something stands that is no value: an object or a list, where texts are.
+    others: RoaringBitmap,
     text_bytes: usize,
 }
 
@@ -144,15 +81,16 @@ impl Values {
         values
     }
 
+    /// The same, with the rows where something stands that is no value.
+    pub(super) fn with_others(self, others: RoaringBitmap) -> Self {
+        Self { others, ..self }
+    }
+
     fn push_run(&mut self, value: Value, ids: &[u32]) {
         let term = u32::try_from(self.terms.len()).unwrap_or(SEVERAL);
-        let set = match ids {
-            [one] => Ids::One(*one),
-            _ => Ids::Many(Box::new(ids.iter().copied().collect())),
-        };
         self.note_text(&value, true);
         let cut = is_cut(&value);
-        self.terms.push(Term { value, ids: set });
+        self.terms.push(Term { value, ids: Ids::of(ids) });
         for id in ids {
             self.present.insert(*id);
             if cut {
@@ -227,6 +165,20 @@ impl Values {
     /// All rows that have a value.
     pub(crate) fn present(&self) -> &RoaringBitmap {
         &self.present
+    }
+
+    /// Rows where something stands that is no value: it is there all the same.
+    pub(crate) fn others(&self) -> &RoaringBitmap {
+        &self.others
+    }
+
+    /// Whether something that is no value stands in a row.
+    pub(super) fn set_other(&mut self, id: u32, is_there: bool) {
+        if is_there {
+            self.others.insert(id);
+        } else {
+            self.others.remove(id);
+        }
     }
 
     /// Rows of which only the body tells the whole value.
@@ -333,16 +285,17 @@ impl Values {
 
     fn unite(&self, terms: impl IntoIterator<Item = u32>) -> RoaringBitmap {
         let mut set = RoaringBitmap::new();
-        let mut ones = Vec::new();
+        let mut few = Vec::new();
         for term in terms {
             match &self.terms[term as usize].ids {
                 Ids::One(NONE) => {}
-                Ids::One(one) => ones.push(*one),
+                Ids::One(one) => few.push(*one),
+                Ids::Few(ids) => few.extend_from_slice(ids),
                 Ids::Many(ids) => set |= &**ids,
             }
         }
-        ones.sort_unstable();
-        set | ones.into_iter().collect::<RoaringBitmap>()
+        few.sort_unstable();
+        set | few.into_iter().collect::<RoaringBitmap>()
     }
 
     /// What a row has now instead of what it had.
@@ -379,7 +332,7 @@ impl Values {
             Err(at) => at,
         };
         self.note_text(value, true);
-        let fresh = Term { value: value.clone(), ids: Ids::One(NONE) };
+        let fresh = Term { value: value.clone(), ids: Ids::default() };
         let term = if let Some(term) = self.free.pop() {
             self.terms[term as usize] = fresh;
             term
@@ -398,21 +351,14 @@ impl Values {
             self.sorted.remove(at);
             self.free.push(term);
             self.note_text(&value, false);
-            self.terms[term as usize].ids = Ids::One(NONE);
+            self.terms[term as usize].ids = Ids::default();
             self.ranked = false;
         }
     }
 
     /// What it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let sets: usize = self
-            .terms
-            .iter()
-            .map(|term| match &term.ids {
-                Ids::One(_) => 0,
-                Ids::Many(ids) => ids.serialized_size() + size_of::<RoaringBitmap>(),
-            })
-            .sum();
+        let sets: usize = self.terms.iter().map(|term| term.ids.bytes()).sum();
         self.terms.capacity() * size_of::<Term>()
             + self.text_bytes
             + (self.sorted.capacity() + self.ranks.capacity() + self.free.capacity()) * 4
@@ -420,6 +366,7 @@ impl Values {
             + self.several.len() * 48
             + self.present.serialized_size()
             + self.cut.serialized_size()
+            + self.others.serialized_size()
             + sets
     }
 }

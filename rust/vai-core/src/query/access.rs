@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
 
-use super::request::Partition;
+use super::partition::Access;
 use super::route::Source;
 use super::rows::{is_newer, newer, overlap};
 use super::scan::PastRow;
 use crate::error::Result;
-use crate::postings::Keys;
+use crate::postings::{Keys, Marks};
 
 /// The rows of the sources, narrowed to their namespaces; copies included.
 pub(super) fn rows_of(keys: &Keys, sources: &[Source]) -> RoaringBitmap {
@@ -22,7 +22,7 @@ pub(super) fn rows_of(keys: &Keys, sources: &[Source]) -> RoaringBitmap {
             None => rows |= scope,
             Some(namespace) => {
                 if let Some(ids) = keys.namespace(namespace) {
-                    rows |= scope & ids;
+                    rows |= ids.within(scope);
                 }
             }
         }
@@ -79,27 +79,37 @@ fn older_copies(db: &Connection, keys: &Keys, rows: &RoaringBitmap) -> Result<Ro
     Ok(older)
 }
 
-/// The rows that the partitions allow.
-pub(super) fn allowed(keys: &Keys, partitions: &[Partition], all: &RoaringBitmap) -> RoaringBitmap {
-    let mut rows = RoaringBitmap::new();
-    let mut whole = Vec::new();
-    for partition in partitions {
-        match (&partition.namespace, &partition.names) {
-            (None, None) => return all.clone(),
-            (Some(namespace), None) => whole.push(namespace.as_str()),
+/// Those of the rows that may be seen.
+pub(super) fn allowed(keys: &Keys, access: &Access, all: &RoaringBitmap) -> RoaringBitmap {
+    if access.is_everything() {
+        return all.clone();
+    }
+    let rows = keys.set(access.digest(), |key| access.allows(key), || rows_allowed(keys, access));
+    &*rows & all
+}
+
+fn rows_allowed(keys: &Keys, access: &Access) -> RoaringBitmap {
+    let (mut rows, mut marks) = (RoaringBitmap::new(), Marks::default());
+    for partition in access.partitions() {
+        match (partition.namespace, partition.names) {
+            (None, None) => return keys.order().iter().copied().collect(),
+            (Some(namespace), None) => {
+                keys.namespace(namespace).into_iter().for_each(|ids| marks.mark_all(ids));
+            }
             (Some(namespace), Some(names)) => {
-                let find =
-                    |name: &String| keys.find(format!("{namespace}/{name}").as_bytes()).collect();
-                rows.extend(names.iter().flat_map::<Vec<u32>, _>(find));
+                let ids = keys.in_order(namespace);
+                for name in names {
+                    let first = ids.partition_point(|id| keys.name(*id) < name.as_bytes());
+                    let same =
+                        ids[first..].iter().take_while(|id| keys.name(**id) == name.as_bytes());
+                    same.for_each(|id| marks.mark(*id));
+                }
             }
             (None, Some(names)) => {
-                let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+                let names: HashSet<&str> = names.collect();
                 rows |= keys.names_that(|name| names.contains(name));
             }
         }
     }
-    if !whole.is_empty() {
-        rows |= keys.in_namespaces(whole);
-    }
-    rows & all
+    rows | marks.into_set()
 }

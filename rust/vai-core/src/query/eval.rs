@@ -8,7 +8,7 @@ use std::ops::Bound;
 use roaring::RoaringBitmap;
 
 use crate::expr::{Expr, Field, Fold, Op, Test};
-use crate::postings::{Index, Keys, Need, Values};
+use crate::postings::{Index, Keys, Marks, Need, Values};
 use crate::value::Value;
 
 /// Rows that surely match, and rows that may.
@@ -122,7 +122,8 @@ fn test_rows(test: &Test, index: &Index, all: &RoaringBitmap) -> Found {
 
 fn rows_of(test: &Test, values: &Values) -> RoaringBitmap {
     if test.all {
-        return values.present() - values.that(|value| !test.accepts(value));
+        let refused = values.that(|value| !test.accepts(value)) | values.others();
+        return values.present() - refused;
     }
     match &test.op {
         Op::In(wanted) => {
@@ -134,7 +135,7 @@ fn rows_of(test: &Test, values: &Values) -> RoaringBitmap {
             }
             rows
         }
-        Op::Exists => values.present().clone(),
+        Op::Exists => values.present() | values.others(),
         Op::Range { lower, upper } => {
             let below = |value: &Value| match lower {
                 Bound::Unbounded => false,
@@ -162,11 +163,11 @@ fn names(op: &Op, keys: &Keys, all: &RoaringBitmap) -> RoaringBitmap {
 
 /// Cluster-scoped objects have no namespace: a missing value.
 fn namespaces(op: &Op, keys: &Keys) -> RoaringBitmap {
-    let mut rows = RoaringBitmap::new();
+    let mut marks = Marks::default();
     for (name, ids) in keys.namespaces() {
         if op.accepts_text(name) {
-            rows |= ids;
+            marks.mark_all(ids);
         }
     }
-    rows
+    marks.into_set()
 }

@@ -128,6 +128,24 @@ fn directed<T: Ord>(key: &SortKey, a: Option<T>, b: Option<T>) -> Ordering {
     }
 }
 
+/// The ids of one resource, which are in order, and those of another time in their places. These
+/// are few beside the others: each looks for its place.
+pub(super) fn with_past(columns: &Columns<'_>, now: &[u32], past: &[PastRow]) -> Vec<u32> {
+    let mut past: Vec<Entry<'_>> = past.iter().map(|row| Entry::past(columns.part, row)).collect();
+    past.sort_by(compare);
+    let mut ids = Vec::with_capacity(now.len() + past.len());
+    let mut rest = now;
+    for row in past {
+        let before = |id: &u32| compare(&Entry::now(columns, *id), &row).is_lt();
+        let (earlier, later) = rest.split_at(rest.partition_point(before));
+        ids.extend_from_slice(earlier);
+        ids.push(row.id);
+        rest = later;
+    }
+    ids.extend_from_slice(rest);
+    ids
+}
+
 /// `take` ids after the first `skip` of all lists, each of which is in order.
 pub(super) fn merged(mut lists: Vec<Vec<Entry<'_>>>, skip: usize, take: usize) -> Vec<u32> {
     lists.retain(|list| !list.is_empty());

@@ -9,6 +9,7 @@ mod facets;
 mod list;
 mod merge;
 mod order;
+mod partition;
 mod past;
 mod plan;
 pub(crate) mod pool;
@@ -25,7 +26,8 @@ mod walk;
 
 pub(crate) use self::cursor::Lists;
 pub use self::list::ListJson;
-pub use self::request::{At, Distinct, Group, Partition, Project, Request};
+pub use self::partition::{Access, Partition};
+pub use self::request::{At, Distinct, Group, Project, Request};
 pub(crate) use self::rows::Raw;
 pub use self::rows::{Row, Rows};
 pub(crate) use self::scan::Patience;

@@ -102,7 +102,7 @@ impl<'a> Order<'a> {
     }
 
     fn by_namespace(&self, set: &RoaringBitmap, depth: usize, by: &By<'_>, window: &mut Window) {
-        let mut groups: Vec<_> = self.keys.namespaces().map(|(_, ids)| ids & set).collect();
+        let mut groups: Vec<_> = self.keys.namespaces().map(|(_, ids)| ids.within(set)).collect();
         if by.descending {
             groups.reverse();
         }
@@ -131,20 +131,27 @@ impl<'a> Order<'a> {
         let terms = values.sorted();
         // A row with several values stands where the first of them does.
         let mut done = (!values.is_single()).then(RoaringBitmap::new);
+        // Where all rows are wanted, those before the window are only counted.
+        let counted = done.is_none() && window.skip > 0 && values.present().is_subset(set);
         for at in 0..terms.len() {
             if window.full() {
                 return;
             }
             let term = terms[if by.descending { terms.len() - 1 - at } else { at }];
-            match values.ids(term) {
+            let ids = values.ids(term);
+            if counted && ids.len() <= window.skip {
+                window.skip -= ids.len();
+                continue;
+            }
+            match ids {
                 Ids::One(id) if !set.contains(*id) => {}
                 Ids::One(id) => {
                     if done.as_mut().is_none_or(|done| done.insert(*id)) {
                         window.push(*id);
                     }
                 }
-                Ids::Many(_) => {
-                    let mut group = values.ids(term).within(set);
+                ids => {
+                    let mut group = ids.within(set);
                     if let Some(done) = &mut done {
                         group -= &*done;
                         *done |= &group;

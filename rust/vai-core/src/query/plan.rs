@@ -276,13 +276,9 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Whether a request asks for any.
-    pub(super) fn wanted(request: &Request) -> bool {
-        !request.facets.is_empty()
-            || request.distinct.is_some()
-            || request.group.is_some()
-            // Whether there is a summary is known when the parameters are decoded.
-            || !request.steve.is_empty()
+    /// Whether there are any. (Groups by nothing count all.)
+    pub(super) fn are_wanted(&self, request: &Request) -> bool {
+        request.group.is_some() || self.all().next().is_some()
     }
 
     fn new(

@@ -46,6 +46,31 @@ impl ReaderPool {
         let _pass = gate::enter();
         let mut connection = self.take(files)?;
         let outcome = run(&mut connection, limit, work);
+        self.put_back(connection);
+        outcome
+    }
+
+    /// A second connection for whoever has one, so long as none is waited for: readers that wait
+    /// for each other's would wait for ever.
+    pub(crate) fn spare(&self, files: &Files) -> Option<Spare<'_>> {
+        let mut pool = self.pool.lock();
+        if pool.closed {
+            return None;
+        }
+        let idle = pool.idle.pop();
+        let connection = if idle.is_some() {
+            idle
+        } else if pool.made < CONNECTIONS {
+            pool.made += 1;
+            drop(pool);
+            db::open_reader(files, true).inspect_err(|_| self.pool.lock().made -= 1).ok()
+        } else {
+            None
+        };
+        connection.map(|connection| Spare { pool: self, connection: Some(connection) })
+    }
+
+    fn put_back(&self, connection: Connection) {
         let mut pool = self.pool.lock();
         if pool.closed || !connection.is_autocommit() {
             // A transaction that could not be ended (a failing disk) must not meet the next read.
@@ -55,7 +80,6 @@ impl ReaderPool {
         }
         drop(pool);
         self.returned.notify_one();
-        outcome
     }
 
     fn take(&self, files: &Files) -> Result<Connection> {
@@ -97,6 +121,32 @@ impl ReaderPool {
         drop(pool);
         drop(idle);
         self.returned.notify_all();
+    }
+}
+
+/// Goes back to its pool when it is dropped. Any thread may use it while the one that took it is
+/// inside a read.
+pub(crate) struct Spare<'p> {
+    pool: &'p ReaderPool,
+    connection: Option<Connection>,
+}
+
+impl Spare<'_> {
+    /// Runs `work` in one read transaction, interrupted after `limit`.
+    pub(crate) fn with<T>(
+        &mut self,
+        limit: Duration,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T> {
+        run(self.connection.as_mut().ok_or(Error::Closed)?, Some(limit), work)
+    }
+}
+
+impl Drop for Spare<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.put_back(connection);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::Access;
 use crate::error::{Error, Result};
 
 /// More sort keys than that no list has; each costs a comparison per object.
@@ -28,7 +29,7 @@ pub struct Request {
     /// page, revision, projects or namespaces, and summary.
     pub steve: String,
     /// What the asking user may see; `None`: everything.
-    pub access: Option<Vec<Partition>>,
+    pub access: Option<Access>,
     /// `-age`, `metadata.name`, `labels[app]`; the last tie-break is always the key.
     pub sort: Vec<String>,
     /// 0: all.
@@ -53,16 +54,6 @@ pub struct Request {
     pub cells: bool,
     /// Also say how it was found.
     pub explain: bool,
-}
-
-/// Objects that a user may see: of one namespace or all, of some names or all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Partition {
-    /// `None`: every namespace, and what is in none.
-    pub namespace: Option<String>,
-    /// `None`: every name.
-    pub names: Option<Vec<String>>,
 }
 
 /// A moment: a position of the history, or a time.

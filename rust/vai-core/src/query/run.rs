@@ -15,13 +15,13 @@ use super::facets::{self, Counted};
 use super::merge::{self, Entry};
 use super::order::Order;
 use super::past::{self, Changed};
-use super::plan::{self, Counters, Part, Read};
+use super::plan::{self, Part, Read};
 use super::request::{At, Request};
 use super::rows::{self, ById, Found, Raw};
 use super::scan::{self, PastRow, Patience};
 use super::selected::{Selected, Version};
 use super::steve::Chosen;
-use super::walk::Walk;
+use super::walk::{LOOKS_EVERY, Walk};
 use super::{access, eval, summary};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
     /// impatient.
     pub(super) fn go(mut self, patient: bool) -> Result<Option<Found>> {
         let place = self.resumed.as_ref().map_or(self.request.offset, |cursor| cursor.place);
-        if let Some(cursor) = self.resumed.as_ref().filter(|_| !Counters::wanted(self.request))
+        if let Some(cursor) = self.resumed.as_ref().filter(|_| !self.counts())
             && let Some(list) = self.inner.lists.get(cursor)
         {
             self.explain.note("list at hand", list.len(), None);
@@ -196,14 +196,23 @@ impl<'a> Run<'a> {
             drop(held);
             let sql = format!("SELECT {} FROM object o WHERE o.id = ?1", Version::COLUMNS);
             let mut statement = self.db.prepare_cached(&sql)?;
-            let read = |id| Ok(statement.query_row([id], Version::read)?);
-            ids.into_iter().map(read).collect::<Result<_>>()?
+            let mut versions = Vec::with_capacity(ids.len());
+            for id in ids {
+                self.look_at(versions.len())?;
+                versions.push(statement.query_row([id], Version::read)?);
+            }
+            versions
         };
         let answered = self.answered();
         match self.parts.pop() {
             Some(part) => Ok(Selected::new(part.info, answered, &versions)),
             None => Err(Error::Internal("a query without a resource".into())),
         }
+    }
+
+    /// Whether anything is counted besides the rows.
+    fn counts(&self) -> bool {
+        self.parts.first().is_some_and(|part| part.counters.are_wanted(self.request))
     }
 
     fn walk(&self) -> Option<Walk> {
@@ -226,7 +235,19 @@ impl<'a> Run<'a> {
         let most = if self.request.limit == 0 { usize::MAX } else { self.request.limit };
         let cells = self.request.cells;
         let select = if cells { rows::SELECT_WITH_CELLS } else { rows::SELECT };
-        let read = self.read(walk, select, most, |row| Raw::read(row, cells))?;
+        let take = |row: &rusqlite::Row<'_>| Raw::read(row, cells);
+        let beside = (walk.is_long() && most == usize::MAX)
+            .then(|| self.inner.pool.spare(&self.inner.files))
+            .flatten();
+        let read = match beside {
+            None => self.read(walk, select, most, take)?,
+            Some(beside) => {
+                let beside = (beside, self.inner.options.query_timeout);
+                let moment = (self.now.epoch, self.now.seq);
+                let look = || self.patience.check(self.inner);
+                walk.read_by_two(self.db, beside, moment, select, look, take)?
+            }
+        };
         self.explain.note("read in the order of keys", read.len(), Some(started));
         let (total, next) = (walk.total(read.len()), read.len());
         let mut found = self.page(read, total, self.now.seq, (next < total).then_some(next))?;
@@ -318,7 +339,7 @@ impl<'a> Run<'a> {
 
     fn matching(&mut self, at: usize, index: &Index, changed: &Changed) -> Result<Matching> {
         let part = &self.parts[at];
-        let access = self.request.access.as_deref();
+        let access = self.request.access.as_ref();
         let mut started = Instant::now();
         let mut all = access::rows_of(index.keys(), &part.sources);
         let mut earlier = Vec::new();
@@ -331,8 +352,8 @@ impl<'a> Run<'a> {
         let keys = index.keys();
         access::drop_older_copies(self.db, keys, &part.sources, &mut all, &mut earlier)?;
         earlier.retain(|row| row.matches);
-        if let Some(partitions) = access {
-            all = access::allowed(keys, partitions, &all);
+        if let Some(access) = access {
+            all = access::allowed(keys, access, &all);
         }
         let found = eval::evaluate(&part.expr, index, &all);
         let open = found.open();
@@ -367,6 +388,13 @@ impl<'a> Run<'a> {
         {
             return Order::new(columns).part(&found.rows, skip, take);
         }
+        if let ([columns], [found]) = (columns, matching) {
+            let now = Order::new(columns).part(&found.rows, 0, skip.saturating_add(take));
+            let mut ids = merge::with_past(columns, &now, &found.past);
+            ids.truncate(skip.saturating_add(take));
+            ids.drain(..skip.min(ids.len()));
+            return ids;
+        }
         let mut lists: Vec<Vec<Entry<'_>>> = Vec::new();
         for (columns, found) in columns.iter().zip(matching) {
             let upto = skip.saturating_add(take);
@@ -386,7 +414,7 @@ impl<'a> Run<'a> {
         matching: &[Matching],
     ) -> Result<serde_json::Map<String, Json>> {
         let mut counted = serde_json::Map::new();
-        if !Counters::wanted(self.request) {
+        if !self.counts() {
             return Ok(counted);
         }
         let parts: Vec<Counted<'_>> = columns
@@ -446,6 +474,7 @@ impl<'a> Run<'a> {
             self.parts.iter().map(|part| (part.id, part.info.name())).collect();
         let mut by_id = ById::new(self.db, &names, self.request.cells)?;
         for id in ids {
+            self.look_at(rows.len())?;
             let row = match at {
                 None => by_id.row(*id)?,
                 Some(seq) => past::row_at(self.db, &mut by_id, *id, seq)?,
@@ -453,6 +482,15 @@ impl<'a> Run<'a> {
             rows.extend(row);
         }
         Ok(rows)
+    }
+
+    /// Whether whoever asked still waits, after so many rows. A page is read at once: to ask for
+    /// each would have it wait for Python.
+    fn look_at(&self, rows: usize) -> Result<()> {
+        if rows > 0 && rows.is_multiple_of(LOOKS_EVERY) {
+            self.patience.check(self.inner)?;
+        }
+        Ok(())
     }
 
     /// The scopes that answered, ascending, and the resourceVersion of the only one.

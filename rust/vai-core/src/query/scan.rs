@@ -10,11 +10,11 @@ use roaring::RoaringBitmap;
 use rusqlite::{Connection, params};
 
 use super::columns::{Column, ColumnReader, Gathered, Scanned};
+use super::partition::Access;
 use super::past::Changed;
 use super::plan::Part;
-use super::request::Partition;
 use crate::error::{Error, Result};
-use crate::expr::Matcher;
+use crate::expr::{Expr, Matcher};
 use crate::rv;
 use crate::store::Inner;
 use crate::value::Value;
@@ -198,11 +198,13 @@ pub(super) fn past_rows(
     inner: &Inner,
     part: &Part,
     changed: &Changed,
-    access: Option<&[Partition]>,
+    access: Option<&Access>,
     patience: &Patience<'_>,
 ) -> Result<Vec<PastRow>> {
     let matcher = Matcher::new(&part.expr, &part.known.set)?;
     let columns = ColumnReader::new(part, |_| true)?;
+    // Where all of them match and nothing of them is asked, the keys are all there is to know.
+    let by_keys = part.expr == Expr::True && part.columns.is_empty();
     let mut statement = db.prepare_cached(
         "SELECT v.scope, coalesce(o.key, f.key), v.body, v.rv FROM version v
          LEFT JOIN object o ON o.id = v.object AND o.scope = v.scope
@@ -217,12 +219,18 @@ pub(super) fn past_rows(
             .query_row(params![seq], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
-        if !in_sources(part, scope, &key) || !access.is_none_or(|access| may_see(access, &key)) {
+        if !in_sources(part, scope, &key)
+            || !access.is_none_or(|access| access.allows(key.as_bytes()))
+        {
             continue;
         }
-        let json = inner.decode_in(db, &body)?;
-        let holds = matcher.matches(&key, &json)?;
-        let columns = if holds { columns.read(&key, &json)? } else { Vec::new() };
+        let (holds, columns) = if by_keys {
+            (true, Vec::new())
+        } else {
+            let json = inner.decode_in(db, &body)?;
+            let holds = matcher.matches(&key, &json)?;
+            (holds, if holds { columns.read(&key, &json)? } else { Vec::new() })
+        };
         rows.push(PastRow { id: *id, key, rv, seq: *seq, matches: holds, columns });
     }
     Ok(rows)
@@ -233,17 +241,6 @@ fn in_sources(part: &Part, scope: i64, key: &str) -> bool {
         source.namespace.as_deref().is_none_or(|wanted| {
             key.split_once('/').is_some_and(|(namespace, _)| namespace == wanted)
         })
-    })
-}
-
-fn may_see(access: &[Partition], key: &str) -> bool {
-    let (namespace, name) = match key.split_once('/') {
-        Some((namespace, name)) => (Some(namespace), name),
-        None => (None, key),
-    };
-    access.iter().any(|partition| {
-        partition.namespace.as_deref().is_none_or(|wanted| namespace == Some(wanted))
-            && partition.names.as_ref().is_none_or(|names| names.iter().any(|one| one == name))
     })
 }
 

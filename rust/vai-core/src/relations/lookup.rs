@@ -302,7 +302,7 @@ impl<'a> Lookup<'a> {
         // the namespace.
         let namespace = namespace.filter(|_| resource.1.namespaced).map(str::to_owned);
         let access =
-            namespace.map(|name| vec![Partition { namespace: Some(name), ..Partition::default() }]);
+            namespace.map(|name| vec![Partition { namespace: Some(name), names: None }].into());
         let request = Request { resources: vec![resource.1.name()], access, ..request };
         let patience = || Patience::new(self.deadline, self.go_on);
         let rows = match query::rows(self.db, self.inner, &request, patience()) {

@@ -39,7 +39,7 @@ impl FieldSelector {
         let mut terms = Vec::new();
         for (position, part) in split_terms(text) {
             if !part.is_empty() {
-                let term = parse_term(part, position)?;
+                let term = parse_term(part, position).map_err(|error| error.in_characters(text))?;
                 // `Transform`: a term of nothing at all is Everything.
                 if !(term.path.is_empty() && term.value.is_empty()) {
                     terms.push(term);
@@ -212,6 +212,8 @@ mod tests {
             (r"k=ab\d", 4),
             (r"k\,v", 0),
             ("k===v", 3),
+            ("é=ü,x", 4),
+            (r"é=ü,k=ñ\a", 7),
         ] {
             let error = FieldSelector::parse(text).expect_err(text);
             assert_eq!(error.position, position, "{text:?}: {error}");

@@ -92,7 +92,8 @@ impl LabelSelector {
     ///
     /// One difference: a NUL byte is refused, where apimachinery's lexer takes it for the end.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let mut requirements = Parser::new(text)?.requirements()?;
+        let parsed = Parser::new(text).and_then(|mut parser| parser.requirements());
+        let mut requirements = parsed.map_err(|error| error.in_characters(text))?;
         requirements.sort();
         requirements.dedup();
         Ok(Self { requirements })
@@ -224,6 +225,10 @@ mod tests {
             ("a b", 2),
             ("é", 0),
             ("a=é", 2),
+            ("a=é,b=c", 2),
+            ("a notin (x,é,-)", 11),
+            ("é=a", 0),
+            ("a in (x,\u{3000}b", 10),
             ("a\0", 1),
             (&format!("x,{long}"), 2),
             (&format!("x={long}"), 2),

@@ -24,7 +24,7 @@ pub(crate) fn asked(
         if text.len() > MAX_BYTES {
             let size = text.len();
             let message = format!("the {what} selector has {size} bytes, more than {MAX_BYTES}");
-            return Err(SelectorError { message, position: MAX_BYTES });
+            return Err(SelectorError { message, position: MAX_BYTES }.in_characters(text));
         }
     }
     let (labels, fields) = (LabelSelector::parse(labels)?, FieldSelector::parse(fields)?);
@@ -43,6 +43,14 @@ pub(crate) fn asked(
 pub struct SelectorError {
     /// What was found and what was expected, in apimachinery's words.
     pub message: String,
-    /// Byte offset in the selector where the trouble begins.
+    /// Where in the selector the trouble begins, in characters.
     pub position: usize,
+}
+
+impl SelectorError {
+    /// The same, its place in this text no longer counted in bytes.
+    fn in_characters(self, text: &str) -> Self {
+        let before = &text[..text.floor_char_boundary(self.position)];
+        Self { position: before.chars().count(), ..self }
+    }
 }

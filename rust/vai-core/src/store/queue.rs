@@ -118,6 +118,8 @@ impl<T> Drop for Exit<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -135,6 +137,49 @@ mod tests {
         assert_eq!(exit.pop(Duration::from_secs(10)).unwrap(), usize::MAX);
         waiting.join().unwrap().unwrap();
         assert_eq!(exit.pop(Duration::ZERO), Err(RecvTimeoutError::Timeout));
+    }
+
+    /// Waits until so many have come to the queue.
+    fn came<T>(entrance: &Entrance<T>, count: u64) {
+        while entrance.gauge.waiting.lock().came < count {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn small_ones_do_not_pass_a_large_one_that_waits_for_room() {
+        let (entrance, exit) = queue();
+        entrance.push("first", MOST_BYTES / 2).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| entrance.push("large", MOST_BYTES).unwrap());
+            came(&entrance, 2);
+            // There is room for it, but it is not its turn.
+            scope.spawn(|| entrance.push("small", 0).unwrap());
+            came(&entrance, 3);
+            let taken = [(); 3].map(|()| exit.pop(Duration::from_secs(10)).unwrap());
+            assert_eq!(taken, ["first", "large", "small"]);
+        });
+    }
+
+    #[test]
+    fn what_waits_takes_no_more_than_its_bytes() {
+        const JOBS: usize = 20;
+        let (entrance, exit) = queue();
+        let most = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..JOBS {
+                scope.spawn(|| {
+                    entrance.push((), MOST_BYTES / 4).unwrap();
+                    most.fetch_max(entrance.gauge.waiting.lock().bytes, Ordering::Relaxed);
+                });
+            }
+            came(&entrance, JOBS as u64);
+            for _ in 0..JOBS {
+                exit.pop(Duration::from_secs(10)).unwrap();
+            }
+        });
+        assert_eq!(entrance.gauge.waiting.lock().bytes, 0);
+        assert_eq!(most.into_inner(), MOST_BYTES);
     }
 
     #[test]

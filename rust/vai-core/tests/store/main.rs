@@ -5,6 +5,7 @@
 mod bookmarks;
 mod bytes;
 mod changes;
+mod commits;
 mod consumers;
 mod dropped;
 mod faults;

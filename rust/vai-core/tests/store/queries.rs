@@ -8,7 +8,7 @@ use vai_core::query::{At, Partition, Request};
 use vai_core::store::Store;
 
 use crate::bytes::{Pod, event};
-use crate::file::{load, options, reader, spec, writer};
+use crate::file::{load, options, reader, resource, spec, writer};
 
 const PODS: u64 = 300;
 
@@ -192,12 +192,179 @@ fn a_walk_by_cursor_does_not_go_on_in_a_scope_that_was_not_there() {
 }
 
 #[test]
+fn walks_of_one_moment_that_count_ages_from_other_times_keep_their_lists() {
+    const MINUTE: i64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
+    // Behind all that is written here.
+    let begin = jiff::Timestamp::now().as_second() + 24 * 60 * MINUTE;
+    let made = |minute: i64| {
+        let at = jiff::Timestamp::from_second(begin + minute * MINUTE).unwrap();
+        let pod = Pod::new(&format!("a/p{minute:03}"), &format!("u{minute}"), 1);
+        Pod { spec: format!(r#","made":"{at}""#), ..pod }
+    };
+    load(&store, scope, &(0..120).map(made).collect::<Vec<_>>(), 1000);
+    let half_an_hour_before = |minute: i64| Request {
+        condition: "age(.spec.made) < 30m and age(.spec.made) >= 0s".into(),
+        at: Some(At::Time { time_ms: (begin + minute * MINUTE) * 1000 }),
+        limit: 20,
+        ..pods()
+    };
+    let first = [60, 100].map(|minute| store.query(&half_an_hour_before(minute)).unwrap());
+    for (page, last) in first.iter().zip(["a/p060", "a/p100"]) {
+        let cursor = page.cursor().unwrap().to_owned();
+        let next = store.query(&Request { cursor, at: None, ..half_an_hour_before(0) }).unwrap();
+        assert_eq!((page.len(), next.len(), next.total()), (20, 10, 30));
+        assert_eq!(next.keys().last(), Some(last));
+    }
+}
+
+#[test]
+fn a_cursor_over_many_resources_and_orders_is_short_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let names: Vec<String> = (0..30).map(|number| format!("things{number:02}")).collect();
+    for name in &names {
+        store.put_resources(vec![resource(name, "Thing")]).unwrap();
+        let scope = store.ensure_scope(spec(name, None, "")).unwrap();
+        load(&store, scope, &[pod(0, 1), pod(1, 2)], 10);
+    }
+    let sort =
+        [".a", "number(.b)", "quantity(.c)", "time(.d)", "duration(.e)", "-ip(.f)", ".g", "name"];
+    let request = Request {
+        resources: names,
+        sort: sort.map(str::to_owned).into(),
+        limit: 25,
+        ..Request::default()
+    };
+    let (mut page, mut found) = (store.query(&request).unwrap(), 0);
+    loop {
+        found += page.len();
+        let Some(cursor) = page.cursor() else { break };
+        assert!(cursor.len() < 1024, "{} characters", cursor.len());
+        page = store.query(&Request { cursor: cursor.into(), ..request.clone() }).unwrap();
+    }
+    assert_eq!(found, 60);
+}
+
+#[test]
+fn fetching_bodies_ends_when_nobody_waits_for_them() {
+    let (_folder, store, _) = filled();
+    let request = Request { condition: "exists nodeName".into(), ..pods() };
+    assert_eq!(store.query_while(&request, &|| true).unwrap().len() as u64, PODS);
+    assert!(matches!(store.query_while(&request, &|| false), Err(Error::Interrupted)));
+    // A page is read at once.
+    assert_eq!(store.query_while(&Request { limit: 50, ..request }, &|| false).unwrap().len(), 50);
+}
+
+#[test]
 fn a_scan_of_bodies_ends_when_nobody_waits_for_it() {
     let (_folder, store, _) = filled();
     let request = Request { condition: ".spec.nodeName2 = x".into(), ..pods() };
     assert_eq!(store.query_while(&request, &|| true).unwrap().total(), 0);
     let ended = store.query_while(&request, &|| false);
     assert!(matches!(ended, Err(Error::Interrupted)));
+}
+
+/// A list that is long enough for two threads, while the writer goes on: both show one moment.
+#[test]
+fn a_long_list_is_of_one_moment_whatever_is_written() {
+    const MANY: u64 = 6_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = writer(&folder.path().join("x.db"), options());
+    let scope = store.ensure_scope(spec("pods", None, "")).unwrap();
+    let all: Vec<Pod> = (0..MANY).map(|number| pod(number, number + 1)).collect();
+    load(&store, scope, &all, MANY);
+    let versions = |rows: &vai_core::query::Rows| -> Vec<(String, String)> {
+        let row = |at| rows.row(at).unwrap();
+        let one = |at| (row(at).key().to_owned(), row(at).resource_version().to_owned());
+        (0..rows.len()).map(one).collect()
+    };
+    let ended = AtomicBool::new(false);
+    let differ = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut watching = store.begin_watch(scope, false).unwrap();
+            let mut rv = MANY;
+            while !ended.load(Ordering::Relaxed) {
+                rv += 1;
+                let kind = if rv.is_multiple_of(3) { "DELETED" } else { "MODIFIED" };
+                watching.push(&event(kind, &pod(rv * 2_654_435_761 % MANY, rv))).unwrap();
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        });
+        let differ = (0..20).find_map(|_| {
+            let found = store.query(&pods()).unwrap();
+            // The same moment in another way.
+            let at = Some(At::Position { epoch: found.epoch(), seq: found.seq() });
+            let then = store.query(&Request { at, ..pods() }).unwrap();
+            let same = found.total() == found.len() && versions(&found) == versions(&then);
+            (!same).then(|| (found.total(), found.len(), then.len()))
+        });
+        ended.store(true, Ordering::Relaxed);
+        differ
+    });
+    assert_eq!(differ, None);
+}
+
+/// Lists as long as one another that differ in one namespace or in one name, asked for in turn while
+/// objects come and go: each is told what its own list allows, from memory as from a new handle.
+#[test]
+fn nobody_is_told_what_another_list_of_the_same_length_allows() {
+    let (folder, store, scope) = filled();
+    let path = folder.path().join("x.db");
+    let space = |name: &str| Partition { namespace: Some(name.into()), names: None };
+    let named = |name: &str| Partition {
+        namespace: Some("b".into()),
+        names: Some(vec!["p001".into(), name.into()]),
+    };
+    let nobody = || (0..5_000).map(|number| space(&format!("nobody-{number:04}")));
+    let lists: Vec<Vec<Partition>> = ["a", "b", "c", "x"]
+        .into_iter()
+        .map(|name| nobody().chain([space(name)]).collect())
+        .chain(["p004", "p007", "q004"].map(|name| nobody().chain([named(name)]).collect()))
+        .collect();
+    let allows = |list: &[Partition], key: &str| {
+        let (namespace, name) = key.split_once('/').unwrap();
+        list.iter().any(|part| {
+            part.namespace.as_deref() == Some(namespace)
+                && part.names.as_ref().is_none_or(|names| names.iter().any(|one| one == name))
+        })
+    };
+    let mut model: std::collections::BTreeSet<String> =
+        (0..PODS).map(|number| pod(number, 1).key()).collect();
+    let check = |store: &Store, model: &std::collections::BTreeSet<String>| {
+        for list in &lists {
+            let access = Some(list.iter().cloned().collect());
+            let found = store.query(&Request { access, ..pods() }).unwrap();
+            let wanted: Vec<&str> =
+                model.iter().filter(|key| allows(list, key)).map(String::as_str).collect();
+            assert_eq!(found.keys().collect::<Vec<_>>(), wanted);
+        }
+    };
+    check(&store, &model);
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    // One object, so many that the rows are followed, and more: a namespace that comes and goes.
+    for (round, count) in [1, 3, 12, 40, 1, 2].into_iter().enumerate() {
+        for number in 0..count {
+            let number = number * 7 % PODS;
+            let space = ["a", "b", "x"][round % 3];
+            let one = Pod::new(&format!("{space}/q{number:03}"), "", 0);
+            let rv = 1_000 + round as u64 * 100 + number;
+            let uid = one.key();
+            let there = !model.insert(one.key());
+            let one = Pod { uid, rv, ..one };
+            if there {
+                model.remove(&one.key());
+                watching.push(&event("DELETED", &one)).unwrap();
+            } else {
+                watching.push(&event("ADDED", &one)).unwrap();
+            }
+        }
+        store.flush().unwrap();
+        check(&store, &model);
+        check(&reader(&path), &model);
+    }
 }
 
 #[test]
@@ -210,8 +377,11 @@ fn what_may_not_be_seen_is_not_counted() {
             names: Some(vec!["p001".into(), "nobody".into()]),
         },
     ];
-    let request =
-        Request { access: Some(access), facets: vec!["metadata.namespace".into()], ..pods() };
+    let request = Request {
+        access: Some(access.into()),
+        facets: vec!["metadata.namespace".into()],
+        ..pods()
+    };
     let rows = store.query(&request).unwrap();
     assert_eq!(rows.total() as u64, PODS / 3 + 1);
     let values = &rows.counted()["facets"]["metadata.namespace"]["values"];
@@ -219,7 +389,7 @@ fn what_may_not_be_seen_is_not_counted() {
         *values,
         serde_json::json!([{"value": "a", "count": 100}, {"value": "b", "count": 1}])
     );
-    let none = Request { access: Some(Vec::new()), ..pods() };
+    let none = Request { access: Some(Vec::new().into()), ..pods() };
     assert_eq!(store.query(&none).unwrap().total(), 0);
 }
 
@@ -279,7 +449,7 @@ fn all_there_is_comes_in_key_order_without_an_index() {
     assert_eq!(steps(&Request { limit: 7, ..two }), (7, all * 2 / 3, false));
     for other in [
         Request { condition: "metadata.name contains p00".into(), ..pods() },
-        Request { access: Some(vec![Partition::default()]), ..pods() },
+        Request { access: Some(vec![Partition::default()].into()), ..pods() },
         Request {
             sort: vec!["metadata.name".into()],
             namespaces: Some(vec!["a".into()]),

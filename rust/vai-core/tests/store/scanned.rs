@@ -1,9 +1,12 @@
 //! Orders, counts and sums by paths that are not indexed: read from the bodies of what matches.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
 use serde_json::{Value as Json, json};
 use vai_core::Error;
 use vai_core::query::{At, Distinct, Group, Partition, Request, Rows};
-use vai_core::store::Store;
+use vai_core::store::{Mode, Options, Store};
 
 use crate::bytes::{Pod, event};
 use crate::file::{load, options, reader, spec, writer};
@@ -87,10 +90,11 @@ fn an_order_by_bodies_is_that_of_an_index_on_every_page() {
         })
         .collect();
     let (_folder, store, _) = filled(&all);
-    let access = Some(vec![
+    let access = [
         Partition { namespace: Some("a".into()), names: None },
         Partition { namespace: Some("c".into()), names: Some(vec!["p0002".into()]) },
-    ]);
+    ];
+    let access = Some(access.into_iter().collect());
     let asked: Vec<Request> = [
         by(&[".spec.size"]),
         by(&["-.spec.size", "-name"]),
@@ -140,6 +144,77 @@ fn an_order_by_bodies_is_that_of_an_index_on_every_page() {
         assert_eq!(keys(&rows), *before, "indexed: {request:?}");
     }
     assert_eq!(*store.query(&counted).unwrap().counted(), counts);
+}
+
+/// Texts, and what is none: the same is there whoever looks for it.
+#[test]
+fn what_is_there_does_not_depend_on_an_index() {
+    let written = [
+        "\"a\"",
+        "\"ab\"",
+        "\"\"",
+        "null",
+        "{}",
+        "{\"a\":1}",
+        "[]",
+        "[\"a\"]",
+        "[\"a\",{}]",
+        "3",
+        "true",
+    ];
+    let size = |number: usize| written.get(number % (written.len() + 1)).copied();
+    let all: Vec<Pod> = (0..60).map(|number| pod(number, size(number))).collect();
+    let (folder, store, scope) = filled(&all);
+    let first = store.position().unwrap();
+    let conditions: Vec<String> = [".spec.size", ".spec.size[*]", ".spec.size.a"]
+        .iter()
+        .flat_map(|path| {
+            [
+                format!("exists {path}"),
+                format!("not exists {path}"),
+                format!("{path} != a"),
+                format!("not {path} = a"),
+                format!("all({path}) startswith a"),
+                format!("not all({path}) in (a, 3)"),
+                format!("exists {path} and {path} notin (ab)"),
+            ]
+        })
+        .collect();
+    let found = |store: &Store, at: Option<At>| -> Vec<Vec<String>> {
+        let asked = conditions.iter().map(|condition| Request {
+            condition: condition.clone(),
+            at,
+            ..pods()
+        });
+        asked.map(|request| keys(&store.query(&request).unwrap())).collect()
+    };
+    let before = found(&store, None);
+    assert_eq!(before[0].len(), (0..60).filter(|n| !matches!(n % 12, 2 | 3 | 11)).count());
+    store.pause_builds(true).unwrap();
+    for (path, many) in
+        [(".spec.size", None), (".spec.size[*]", None), (".spec.size.a", Some(true))]
+    {
+        store.index("pods", path, "text", many).unwrap();
+    }
+    assert_eq!(found(&store, None), before, "building");
+    while store.build_step(1000).unwrap() {}
+    assert_eq!(found(&store, None), before, "indexed");
+    // What is in memory follows, and says the same as what is read anew.
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    for number in 0..20 {
+        let next = Pod { rv: 100_000 + number as u64, ..pod(number, size(number + 5)) };
+        watching.push(&event(if number % 6 == 0 { "DELETED" } else { "MODIFIED" }, &next)).unwrap();
+    }
+    store.flush().unwrap();
+    let after = found(&store, None);
+    assert_ne!(after, before);
+    assert_eq!(found(&reader(&folder.path().join("x.db")), None), after, "loaded");
+    let then = Some(At::Position { epoch: first.0, seq: first.1 });
+    assert_eq!(found(&store, then), before, "the past");
+    for path in [".spec.size", ".spec.size[*]", ".spec.size.a"] {
+        store.unindex("pods", path).unwrap();
+    }
+    assert_eq!(found(&store, None), after, "scanned again");
 }
 
 #[test]
@@ -308,11 +383,57 @@ fn an_order_by_bodies_ends_when_nobody_waits_for_it() {
     let (folder, store, _) = filled(&all);
     let ended = store.query_while(&by(&[".spec.size"]), &|| false);
     assert!(matches!(ended, Err(Error::Interrupted)));
-    let hasty = vai_core::store::Options { query_timeout: std::time::Duration::ZERO, ..options() };
-    let path = folder.path().join("x.db");
-    let hasty = Store::open(&path, vai_core::store::Mode::Reader, hasty).unwrap();
+    let hasty = Options { query_timeout: std::time::Duration::ZERO, ..options() };
+    let hasty = Store::open(&folder.path().join("x.db"), Mode::Reader, hasty).unwrap();
     let late = hasty.query(&by(&[".spec.size"]));
     assert!(matches!(late, Err(Error::QueryTimeout(_))), "{:?}", late.err());
+}
+
+#[test]
+fn a_scan_that_takes_too_long_ends_at_its_deadline_and_disturbs_nobody() {
+    // Of 20 KB each, so that there is something to read.
+    let filler = format!(r#","filler":[{}0]"#, "{\"a\":1},".repeat(2_500));
+    let large = |number| {
+        let one = pod(number, Some("1"));
+        Pod { spec: one.spec.clone() + &filler, ..one }
+    };
+    let all: Vec<Pod> = (0..2_000).map(large).collect();
+    let (folder, store, scope) = filled(&all);
+    let path = folder.path().join("x.db");
+    let scan = Request { condition: ".spec.size icontains nobody".into(), ..pods() };
+    let started = Instant::now();
+    assert_eq!(store.query(&scan).unwrap().total(), 0);
+    let whole = started.elapsed();
+    let limit = whole / 4;
+    let hurried = Options { query_timeout: limit, ..options() };
+    let hurried = Store::open(&path, Mode::Reader, hurried).unwrap();
+    let page = Request { limit: 10, ..by(&["-name"]) };
+    hurried.query(&page).unwrap();
+    let ended = AtomicBool::new(false);
+    let (late, took, others) = std::thread::scope(|threads| {
+        let others = threads.spawn(|| {
+            let mut pages = 0;
+            while !ended.load(Ordering::Relaxed) {
+                assert_eq!(hurried.query(&page).unwrap().len(), 10);
+                pages += 1;
+            }
+            pages
+        });
+        let started = Instant::now();
+        let late = hurried.query(&scan);
+        let took = started.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        (late, took, others.join().unwrap())
+    });
+    let Err(Error::QueryTimeout(said)) = late else { panic!("{:?}", late.err()) };
+    assert!((said - limit.as_secs_f64()).abs() < 1e-6);
+    assert!(limit <= took && took < limit + whole / 4, "{took:?} of {limit:?}, whole {whole:?}");
+    assert!(others > 0);
+    // The same handle goes on answering, and follows what is written.
+    let mut watching = store.begin_watch(scope, false).unwrap();
+    watching.push(&event("DELETED", &Pod { rv: 100_000, ..pod(0, None) })).unwrap();
+    store.flush().unwrap();
+    assert_eq!(hurried.query(&page).unwrap().total(), all.len() - 1);
 }
 
 #[test]

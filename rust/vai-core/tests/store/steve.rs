@@ -7,7 +7,7 @@
 
 use serde_json::json;
 use vai_core::Error;
-use vai_core::query::{Partition, Request, Rows};
+use vai_core::query::{At, Partition, Request, Rows};
 use vai_core::store::{Resource, Store};
 
 use crate::bytes::{Pod, event};
@@ -189,7 +189,7 @@ fn a_query_string_is_answered_whole() {
         ..asked("projectsornamespaces!=p1,p2-a&sort=-metadata.name")
     };
     assert_eq!(names(&store.query(&namespaces).unwrap()), ["default", "bare"]);
-    let access = Some(vec![Partition { namespace: Some("p1-a".into()), names: None }]);
+    let access = Some(vec![Partition { namespace: Some("p1-a".into()), names: None }].into());
     let seen = store
         .query(&Request { access, ..asked("projectsornamespaces=p1&sort=-metadata.name") })
         .unwrap();
@@ -221,6 +221,58 @@ fn summaries_count_all_that_matches() {
     let rows = store.query(&asked(steve)).unwrap();
     assert_eq!((rows.len(), rows.total(), rows.cursor()), (0, 4, None));
     assert_eq!(summary("summary=spec.count")[0]["counts"]["11"], json!({"total": 1}));
+}
+
+#[test]
+fn a_page_is_walked_on_from_where_it_ends() {
+    let (_folder, store, _) = filled();
+    let second = asked("sort=metadata.name&pagesize=2&page=2");
+    let [_, _, beta, delta, gamma, omega] = [1, 4, 0, 3, 2, 5].map(|at: usize| PODS[at].0);
+    let page = store.query(&second).unwrap();
+    assert_eq!(names(&page), [beta, delta]);
+    let cursor = page.cursor().unwrap().to_owned();
+    // The list of the moment is made once: nothing is counted but the rows.
+    for step in ["ordered", "list at hand"] {
+        let cursor = cursor.clone();
+        let third = store.query(&Request { cursor, explain: true, ..second.clone() }).unwrap();
+        assert_eq!(
+            (names(&third), third.total(), third.cursor()),
+            (vec![gamma.into(), omega.into()], 6, None)
+        );
+        let steps = third.explain().unwrap()["steps"].to_string();
+        assert!(steps.contains(step), "{step}: {steps}");
+    }
+    let all = store.query(&Request { explain: true, ..asked("pagesize=2") }).unwrap();
+    let steps = all.explain().unwrap()["steps"].to_string();
+    assert!(steps.contains("read in the order of keys"), "{steps}");
+    assert_eq!((all.len(), all.total()), (2, 6));
+}
+
+#[test]
+fn a_summary_adds_up_what_reads_alike_now_and_then() {
+    let (_folder, store, scope) = filled();
+    let counts = |at: Option<At>| {
+        let steve = "summary=spec.count,spec.nodeName&summarynamespaced";
+        let rows = store.query(&Request { at, ..asked(steve) }).unwrap();
+        let summary = rows.counted()["summary"].clone();
+        assert_eq!(summary[1]["property"], "spec.nodeName");
+        assert_eq!(summary[1]["counts"][""], serde_json::Value::Null, "an empty text is missing");
+        summary[0]["counts"]["3"].clone()
+    };
+    let (epoch, seq) = store.position().unwrap();
+    let mut watch = store.begin_watch(scope, false).unwrap();
+    // A number and a text: two values.
+    for (at, key, count) in [(10, "default/x", "\"3\""), (11, "p1-a/y", "3"), (12, "p1-a/z", "3.0")]
+    {
+        let added = Pod { rv: 200 + at as u64, ..pod(at, &(key, "Running", "", "", count, "")) };
+        watch.push(&event("ADDED", &added)).unwrap();
+    }
+    store.flush().unwrap();
+    let now = counts(None);
+    assert_eq!(now["total"], 4);
+    assert_eq!(now["namespace"], json!({"default": 2, "p1-a": 2}));
+    let then = counts(Some(At::Position { epoch, seq }));
+    assert_eq!(then, json!({"total": 1, "namespace": {"default": 1}}));
 }
 
 #[test]

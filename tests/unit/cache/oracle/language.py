@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from tests.unit.cache.oracle.places import Json, Place, walk
-from tests.unit.cache.oracle.values import INT64, parse
+from tests.unit.cache.oracle.values import INT64, parse, read
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,13 @@ def _test(test: Test, one: Json, now_us: int) -> bool:
 
 
 def _is_there(place: Place, one: Json) -> bool:
-    """Of a path that is no typed one: an object or a list is no text, but there."""
-    found = walk(one, place.steps) if place.steps and place.type == "text" else ()
-    return any(isinstance(value, (dict, list)) for value in found)
+    """An object or a list where texts are is no text, but there."""
+    for value in walk(one, place.steps) if place.steps and place.type == "text" else ():
+        if isinstance(value, (dict, list)):
+            return True
+        if not place.many and read("text", value) is not None:
+            return False  # Nothing behind the one value is looked at.
+    return False
 
 
 def _passes(test: Test, operator: str, now_us: int) -> Callable[[Any], bool]:  # noqa: C901

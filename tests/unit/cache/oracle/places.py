@@ -26,7 +26,7 @@ class Place:
         many: whether there may be several.
         indexed: whether it can be sorted and counted by, and is found without bodies.
         cut: whether its index cuts texts.
-        steps: of a path, where it leads.
+        steps: where it leads, of a path and of a field that is no sum or count.
     """
 
     name: str
@@ -126,7 +126,7 @@ def field(
             return (default,)
         return tuple(found[:1])
 
-    return Place(name, kind, values, many)
+    return Place(name, kind, values, many, steps=_path(path or name))
 
 
 def summed(name: str, kind: str, path: str, default: Value | None = None) -> Place:

@@ -173,14 +173,25 @@ def terms(resources: tuple[str, ...]) -> SearchStrategy[Term]:
     return st.builds(Term, st.sampled_from(names), st.sampled_from(("=", "==", "!=")), values)
 
 
+#: Lists of users, as long as one another: they differ in one namespace, or in one name.
+USERS: Final = tuple(
+    (*(vai.Partition(namespace=f"nowhere-{number}") for number in range(200)), own)
+    for own in (
+        *(vai.Partition(namespace=space) for space in SPACES),
+        *(vai.Partition(namespace=SPACES[0], names=("nobody", name)) for name in NAMES[:3]),
+        *(vai.Partition(names=("nobody", name)) for name in NAMES[:3]),
+    )
+)
+
+
 def partitions() -> SearchStrategy[tuple[vai.Partition, ...]]:
-    """What somebody may see."""
+    """What somebody may see: anything, or what a user has who asks again and again."""
     spaces = st.sampled_from((None, *SPACES, "nowhere"))
     names = st.one_of(
         st.none(), st.lists(st.sampled_from((*NAMES, "nobody")), max_size=3).map(tuple)
     )
     one = st.builds(vai.Partition, namespace=spaces, names=names)
-    return st.lists(one, max_size=3).map(tuple)
+    return st.one_of(st.lists(one, max_size=3).map(tuple), st.sampled_from(USERS))
 
 
 def some_or_none(several: SearchStrategy[T], none: T) -> SearchStrategy[T]:
