@@ -19,7 +19,7 @@ use super::prepare::Prepared;
 use super::streaming::Streaming;
 use super::watching::{Progress, Watching};
 use super::writer::Job;
-use super::{Inner, scopes};
+use super::{Inner, checkpoint};
 use crate::error::{Error, Result};
 use crate::feed::{FeedOptions, PageMeta};
 
@@ -373,7 +373,7 @@ fn publish(
     state.void_reason = None;
     state.published = true;
     state.dirty = true;
-    scopes::begin_segment(writer, scope, rv)?;
+    checkpoint::begin_segment(writer, scope, rv)?;
     Ok(published)
 }
 

@@ -4,6 +4,7 @@ mod apply;
 mod body;
 mod build;
 mod check;
+mod checkpoint;
 mod checkpointer;
 pub(crate) mod definitions;
 mod dictionaries;
@@ -200,7 +201,7 @@ impl Store {
             let ids: Vec<i64> =
                 scope.map_or_else(|| writer.state.scopes.keys().copied().collect(), |id| vec![id]);
             for id in &ids {
-                scopes::void_checkpoint(writer, *id, &reason)?;
+                checkpoint::void_checkpoint(writer, *id, &reason)?;
             }
             Ok(ids)
         })?;

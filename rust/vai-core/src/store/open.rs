@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::checkpointer::Checkpointer;
 use super::shared::Shared;
 use super::writer::{Fields, Setup, WriterHandle};
-use super::{Inner, Store, definitions, migrate, prune, scopes, state};
+use super::{Inner, Store, checkpoint, definitions, migrate, prune, state};
 use crate::db::bell::Bell;
 use crate::db::live::{self, LiveFile};
 use crate::db::{self, Files, gate, lock};
@@ -80,7 +80,7 @@ fn open_writer(files: Files, options: Options) -> Result<Inner> {
     // This release's catalogue may be another one than that of the file.
     definitions::sync_kept(&transaction)?;
     if let Some(previous) = &previous {
-        scopes::go_further(&transaction, previous)?;
+        checkpoint::go_further(&transaction, previous)?;
     }
     let file_id: String =
         transaction.query_row("SELECT file_id FROM meta WHERE id = 1", [], |row| row.get(0))?;

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::{Origin, Writer};
 use super::freshness::Recorded;
 use super::state::{is_sensitive, redaction_name, redaction_number};
-use super::{definitions, rows};
-use crate::db::live::Live;
+use super::{checkpoint, definitions, rows};
 use crate::error::{Error, Result};
 use crate::field::FieldSet;
 use crate::gvr::GroupResource;
@@ -539,21 +538,6 @@ fn objects_of(db: &Connection, scope: i64) -> Result<Vec<i64>> {
     Ok(ids)
 }
 
-/// Checkpoints move to the bookmarks that `FILE.live` has of them ([`crate::db::live::Quiet`]).
-pub(super) fn go_further(db: &Connection, live: &Live) -> Result<()> {
-    let mut statement = db.prepare(
-        "UPDATE scope SET rv = ?3
-         WHERE id = ?1 AND rv = ?2 AND published = 1 AND void_reason IS NULL
-               AND (SELECT file_id FROM meta WHERE id = 1) = ?4",
-    )?;
-    for (scope, told) in &live.scopes {
-        if let Some(quiet) = &told.quiet {
-            statement.execute(params![scope, quiet.from, quiet.to, live.file_id])?;
-        }
-    }
-    Ok(())
-}
-
 /// The resource is gone from the server: its rows are deleted as changes that followers see.
 pub(super) fn remove_rows(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
     let keys: Vec<String> = {
@@ -569,41 +553,6 @@ pub(super) fn remove_rows(writer: &mut Writer<'_>, scope: i64) -> Result<i64> {
     state.rv = None;
     state.void_reason = Some("the server no longer serves this resource".into());
     state.dirty = true;
-    end_segment(writer, scope)?;
+    checkpoint::end_segment(writer, scope)?;
     Ok(i64::try_from(keys.len()).unwrap_or(i64::MAX))
-}
-
-/// The checkpoint no longer counts; rows stay until the next list replaces them.
-pub(super) fn void_checkpoint(writer: &mut Writer<'_>, scope: i64, reason: &str) -> Result<()> {
-    let state = writer.state.scope(scope)?;
-    state.void_reason = Some(reason.to_owned());
-    state.incarnation += 1;
-    state.dirty = true;
-    end_segment(writer, scope)
-}
-
-/// The history of a scope has a gap from here on.
-pub(super) fn end_segment(writer: &mut Writer<'_>, scope: i64) -> Result<()> {
-    let seq = writer.state.seq;
-    let rv = writer.state.scope(scope)?.rv.clone().unwrap_or_default();
-    writer
-        .db
-        .prepare_cached(
-            "UPDATE segment SET seq_to = ?2, rv_to = ?3 WHERE scope = ?1 AND seq_to IS NULL",
-        )?
-        .execute(params![scope, seq, rv])?;
-    Ok(())
-}
-
-/// The history of a scope is gapless from here on.
-pub(super) fn begin_segment(writer: &mut Writer<'_>, scope: i64, rv: &str) -> Result<()> {
-    end_segment(writer, scope)?;
-    let seq = writer.state.seq;
-    writer
-        .db
-        .prepare_cached(
-            "INSERT OR REPLACE INTO segment (scope, seq_from, rv_from) VALUES (?1, ?2, ?3)",
-        )?
-        .execute(params![scope, seq, rv])?;
-    Ok(())
 }

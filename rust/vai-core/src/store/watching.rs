@@ -12,7 +12,7 @@ use super::apply::{Origin, Writer};
 use super::prepare::{Prepared, prepare};
 use super::streaming::Streaming;
 use super::writer::Job;
-use super::{Inner, scopes};
+use super::{Inner, checkpoint};
 use crate::db::live::unix_ms;
 use crate::error::{Error, Result};
 use crate::feed::{Event, FeedOptions, Item, WatchFeed};
@@ -256,7 +256,7 @@ fn apply(
     state.proven_ms = proven_ms.or(state.proven_ms);
     if let Some(reason) = malformed {
         state.void_reason = Some(reason.to_owned());
-        return scopes::end_segment(writer, scope);
+        return checkpoint::end_segment(writer, scope);
     }
     if let Some(rv) = rv.filter(|_| state.void_reason.is_none()) {
         state.rv = Some(rv.to_owned());

@@ -19,7 +19,7 @@ use super::queue::{Entrance, Exit, queue};
 use super::rows::NewRows;
 use super::shared::Shared;
 use super::state::State;
-use super::{build, prune, scopes};
+use super::{build, checkpoint, prune};
 use crate::consumers::Holds;
 use crate::db::Files;
 use crate::db::gate;
@@ -430,7 +430,7 @@ impl Thread {
                 rusqlite::params![scope, proven_ms],
             );
         }
-        let _ = scopes::go_further(db, &live);
+        let _ = checkpoint::go_further(db, &live);
         // Everything is committed; an unclean mark only costs readers their old positions.
         let _ =
             db.execute_batch("PRAGMA synchronous = FULL; UPDATE meta SET clean = 1 WHERE id = 1");
