@@ -2,9 +2,9 @@
 
     python -m bench.restarts [--objects N] [--restarts R]
 
-A real kube-apiserver with every resource it serves and N objects. Each restart is a process of its
-own (`--child`), whose imports are done before its clock starts: `vai.connect` → the first page of
-pods → every scope live. The server's audit log says what was asked meanwhile.
+A real kube-apiserver with every resource it serves, four custom ones and N objects. Each restart is
+a process of its own (`--child`), whose imports are done before its clock starts: `vai.connect` →
+the first page of pods → every scope live. The server's audit log says what was asked meanwhile.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from typing import Any, Final
 import vai
 from tests.apiserver import objects
 from tests.apiserver.server import VAI, ApiServer
+from tests.apiserver.widgets import widget_crd
 
 _ROOT: Final = Path(__file__).parent.parent
+#: With the server's own they are 60.
+_CUSTOM: Final = 4
 #: More than one restart may take on a busy machine.
 TOO_LONG_S: Final = 120.0
 
@@ -67,6 +70,10 @@ def _main() -> None:
             objects.config_maps(given.objects - pods),
         )
         server.populate_etcd(items)
+        for number in range(_CUSTOM):
+            crd, group = widget_crd(), f"bench{number}.example.com"
+            crd["metadata"]["name"], crd["spec"]["group"] = f"widgets.{group}", group
+            server.install_crd(crd)
         file, kubeconfig = Path(folder) / "cluster.db", server.write_kubeconfig(VAI)
         with vai.connect(file, ["*"], kubeconfig=kubeconfig) as cache:
             cache.wait_synced(timeout=600)
