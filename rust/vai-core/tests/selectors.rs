@@ -50,11 +50,12 @@ proptest! {
 
     #[test]
     fn errors_point_into_the_text(text in "\\PC{0,20}") {
+        let characters = text.chars().count();
         if let Err(error) = LabelSelector::parse(&text) {
-            prop_assert!(error.position <= text.len());
+            prop_assert!(error.position <= characters);
         }
         if let Err(error) = FieldSelector::parse(&text) {
-            prop_assert!(text.is_char_boundary(error.position));
+            prop_assert!(error.position <= characters);
         }
     }
 }

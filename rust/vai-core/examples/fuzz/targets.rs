@@ -106,7 +106,7 @@ fn steve(input: &[u8]) -> Result<(), String> {
 fn label_selectors(input: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(input);
     match LabelSelector::parse(&text) {
-        Err(error) if error.position > text.len() => Err(error.to_string()),
+        Err(error) if error.position > text.chars().count() => Err(error.to_string()),
         Err(_) => Ok(()),
         Ok(selector) => {
             let back = LabelSelector::parse(&selector.to_string());
@@ -121,7 +121,7 @@ fn label_selectors(input: &[u8]) -> Result<(), String> {
 fn field_selectors(input: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(input);
     match FieldSelector::parse(&text) {
-        Err(error) if error.position > text.len() => Err(error.to_string()),
+        Err(error) if error.position > text.chars().count() => Err(error.to_string()),
         Err(_) => Ok(()),
         Ok(selector) => {
             let back = FieldSelector::parse(&selector.to_string());
