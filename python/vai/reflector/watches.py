@@ -267,7 +267,8 @@ def _ended(phase: Stream, io: Io) -> Phase:
         # Somebody ended it; whoever answers next may be another one.
         return Probe(phase.position, phase.proofs)
     if phase.proofs and io.clock() - io.proven_at >= phase.timeout_s:
-        io.missed_bookmarks += 1
+        # No more than that: each makes the quick watches longer.
+        io.missed_bookmarks = _MISSED_BOOKMARKS + 1
     silence = _silence(phase, io)
     reached_s = phase.reached_s if silence is None else None
     return Probe(phase.position, phase.proofs, reached_s=reached_s, silence=silence)

@@ -520,6 +520,21 @@ def test_what_gets_bookmarks_is_listed_only_when_a_long_watch_had_none_either(se
     assert world.io.missed_bookmarks == 0
 
 
+def test_quick_watches_stay_quick_where_a_list_to_prove_it_would_cost_too_much() -> None:
+    world = World("50")
+    world.io.bookmarks, world.io.bookmarks_seen = Bookmarks.SENT, True
+    phase = step(Start(), world.io)
+    world.io.listed_at, world.io.objects = world.now_s, 1_000_000
+    for _ in range(40):
+        if isinstance(phase, Open):
+            lasts_s = world.io.watch_timeout_s(quick=phase.quick)
+            phase = step(stream(world, [world.passing(lasts_s)], phase), world.io)
+        else:
+            phase = silent_cycle(world, phase)
+        assert not isinstance(phase, Relist)
+    assert world.io.watch_timeout_s(quick=True) < world.io.settings.long_watch_s / 2
+
+
 # --- letting go
 
 
