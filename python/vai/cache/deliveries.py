@@ -23,7 +23,15 @@ from vai import store
 from vai.cache.events import Event, Seen, difference, initial, resync, told
 from vai.cache.feeds import Feed
 from vai.cache.views import Change, change_of
-from vai.errors import ExpiredError, NotKeptError, NotSyncedError, UnknownResourceError
+from vai.errors import (
+    ClosedError,
+    ExpiredError,
+    ForkedError,
+    NotKeptError,
+    NotSyncedError,
+    UnknownResourceError,
+    VaiError,
+)
 from vai.types import Position
 
 #: Entries of the history read at once by one who is behind.
@@ -97,6 +105,21 @@ class Delivery:
         return nothing and self._plan is None and self._undo is not None
 
     # moments
+
+    def begin(self) -> None:
+        """Fix the moment of the initial list now, if there is a list; else the first `take` does.
+
+        What happens afterwards is then told as what it was, however late the first `take` is.
+        """
+        if self._since is not None:
+            return
+        try:
+            self._begin()
+        except (ClosedError, ForkedError):
+            raise
+        except VaiError:
+            # Forgotten meanwhile, or the file can't be read: `take` meets the same and says so.
+            return
 
     def _begin(self) -> bool:
         feed = self.feed

@@ -68,6 +68,7 @@ class Handlers:
     def add(self, asked: Asked, callbacks: Callbacks, resync_s: float | None) -> Registration:
         """See `Cache.add_handler`."""
         delivery = self.follow(asked, resync_s)
+        delivery.begin()
         made = Registration(self, delivery, callbacks)
         with self._lock:
             self._registrations[delivery] = made

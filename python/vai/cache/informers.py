@@ -41,11 +41,11 @@ class Informers:
     ) -> Registration:
         """Call functions for what is there and for what changes, as client-go's informers do.
 
-        First `on_add` for all objects there are, then whatever happens to them, one call after the
-        other, in the order of the history, without a gap and nothing twice, until the handler is
-        removed or the cache closed. It may be called before the first list, which it then waits
-        for. Any file will do: handlers work beside the process that syncs it, and through its
-        restart. What they did is not remembered beyond this process: for that there is
+        First `on_add` for all objects there are at this call, then whatever happens to them, one
+        call after the other, in the order of the history, without a gap and nothing twice, until
+        the handler is removed or the cache closed. It may be called before the first list, which
+        it then waits for. Any file will do: handlers work beside the process that syncs it, and
+        through its restart. What they did is not remembered beyond this process: for that there is
         `changes(consumer=)`.
 
         The callbacks of one handler run on one thread at a time, those of others beside them: one

@@ -45,6 +45,28 @@ def test_a_handler_is_told_what_is_there_and_then_what_changes(
     assert "synced, 5 delivered" in repr(registration)
 
 
+def test_the_initial_list_is_of_the_moment_of_the_call_however_late_it_is_told(
+    feed: Feed, cache: vai.Cache
+) -> None:
+    scope = feed.load([pod("web-0", 7), pod("web-1", 8)])
+    go = threading.Event()
+    # All threads that there are at first are held up, so that the next handler has to wait for one.
+    held = [Told(lambda: go.wait(30)) for _ in range(4)]
+    for one in held:
+        cache.add_handler("pods", **one.callbacks)
+    told = Told()
+    cache.add_handler("pods", **told.callbacks)
+    feed.event(scope, "MODIFIED", pod("web-0", 101))
+    feed.event(scope, "DELETED", pod("web-1", 102))
+    go.set()
+    assert told.wait(4) == [
+        ("add", "shop/web-0", "7"),
+        ("add", "shop/web-1", "8"),
+        ("update", "shop/web-0", "101"),
+        ("delete", "shop/web-1", "102"),
+    ]
+
+
 def test_reads_inside_a_callback_are_at_least_as_new_as_the_event(
     feed: Feed, cache: vai.Cache
 ) -> None:
