@@ -34,7 +34,15 @@ from vai.reflector.counts import Counts
 from vai.reflector.goals import Prober
 from vai.reflector.selfcheck import SelfCheck, Tally
 from vai.store import Catalogue, Store, boottime_s, compare_resource_versions
-from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Resource, Scope, State
+from vai.types import (
+    UNKNOWN_SCOPES,
+    Cluster,
+    FieldAsk,
+    Redaction,
+    Resource,
+    Scope,
+    State,
+)
 
 _log: Final = logging.getLogger("vai")
 
@@ -82,6 +90,8 @@ class Informer:
         self._lock = threading.Lock()
         self._reflectors: dict[int, Reflector] = {}
         self._targets: dict[int, Target] = {}
+        #: The same without their ids: what was planned, and is being synced.
+        self._known: set[Target] = set()
         self._identified = threading.Lock()
         self._identified_at = float("-inf")
         self._fields = list(fields)
@@ -262,6 +272,8 @@ class Informer:
         self._fields = waiting
 
     def _sync(self, target: Target, rank: int) -> None:
+        if self._is_synced(target):
+            return
         scope = self._ensure(target)
         with self._lock:
             running, before = self._reflectors.get(scope), self._targets.get(scope)
@@ -278,8 +290,22 @@ class Informer:
             if self._stopping.is_set():
                 return
             reflector = self._reflector(scope, target, rank)
+            if before is not None:
+                self._known.discard(before)
+            self._known.add(target)
             self._reflectors[scope], self._targets[scope] = reflector, target
         reflector.start()
+
+    def _is_synced(self, target: Target) -> bool:
+        """Whether nothing is to be done for it, not even in the file.
+
+        What is kept without its values is looked at again each time: those of an earlier scope
+        may still have to be deleted, because a reader was in the way.
+        """
+        if target.redaction is not Redaction.NONE:
+            return False
+        with self._lock:
+            return target in self._known
 
     def _ensure(self, target: Target) -> int:
         return self._store.ensure_scope(

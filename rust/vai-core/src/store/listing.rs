@@ -13,6 +13,7 @@ use roaring::RoaringBitmap;
 use rusqlite::params;
 
 use super::apply::{Origin, Writer};
+use super::beginnings::Touches;
 use super::body::Body;
 use super::intake::{Deliver, Intake, Taken};
 use super::prepare::Prepared;
@@ -253,6 +254,7 @@ fn deliver(
             bytes,
             alone: false,
             patient: true,
+            touches: Touches::Scope(scope),
         })
     })
 }

@@ -1,6 +1,7 @@
 //! A cluster file, open: one writer, any number of readers.
 
 mod apply;
+mod beginnings;
 mod body;
 mod build;
 mod check;
@@ -49,6 +50,8 @@ pub use self::shared::EventCounts;
 pub use self::status::{ScopeStatus, Stats, TrafficStatus};
 pub use self::watching::{Progress, Watching};
 
+use self::apply::Writer;
+use self::beginnings::Touches;
 use self::definitions::Known;
 use self::shared::Shared;
 use self::writer::{Fields, Job, WriterHandle};
@@ -113,7 +116,8 @@ impl Store {
     /// # Errors
     /// [`Error::OtherCluster`] when it holds another one.
     pub fn set_cluster(&self, cluster: Cluster) -> Result<()> {
-        self.inner.writer()?.call(move |writer| scopes::set_cluster(writer, &cluster))
+        let work = move |writer: &mut Writer<'_>| scopes::set_cluster(writer, &cluster);
+        self.inner.writer()?.run(Touches::Nothing, work)
     }
 
     /// The cluster whose copy it is; `None` while it is unbound.
@@ -124,7 +128,12 @@ impl Store {
     /// Records what discovery found, most preferred first. Resources that are served no longer keep
     /// their rows.
     pub fn put_resources(&self, resources: Vec<Resource>) -> Result<()> {
-        self.inner.writer()?.call(move |writer| scopes::put_resources(writer, &resources))
+        let writer = self.inner.writer()?;
+        let work = move |writer: &mut Writer<'_>| scopes::put_resources(writer, &resources);
+        if writer.run(Touches::Nothing, work)? {
+            writer.beginnings.forget(Touches::Everything);
+        }
+        Ok(())
     }
 
     /// The recorded resources, most preferred first, those no longer served last.
@@ -136,7 +145,7 @@ impl Store {
     /// Records a document of the server (discovery, `OpenAPI`) under a name.
     pub fn put_document(&self, name: &str, body: &[u8]) -> Result<()> {
         let (name, body) = (name.to_owned(), body.to_vec());
-        self.inner.writer()?.call(move |writer| {
+        self.inner.writer()?.run(Touches::Nothing, move |writer| {
             writer.db.execute(
                 "INSERT OR REPLACE INTO document (name, body) VALUES (?1, ?2)",
                 params![name, body],
@@ -154,8 +163,11 @@ impl Store {
     /// the
     /// values that other scopes of the same namespaces kept, from the WAL too.
     pub fn ensure_scope(&self, spec: ScopeSpec) -> Result<i64> {
-        let found = self.inner.writer()?.call(move |writer| scopes::ensure(writer, &spec))?;
+        let writer = self.inner.writer()?;
+        // Asked again and again of what is there.
+        let found = writer.run(Touches::Nothing, move |writer| scopes::ensure(writer, &spec))?;
         for scope in &found.purged {
+            writer.beginnings.forget(Touches::Scope(*scope));
             self.inner.shared.drop_scope(*scope);
         }
         self.finish_purge()?;
@@ -257,8 +269,13 @@ impl Store {
 
     /// Queued behind all that was pushed before: the claim must not outrun the rows.
     pub fn proven(&self, scope: i64, at_boottime_s: f64) -> Result<()> {
+        let writer = self.inner.writer()?;
+        if writer.is_idle() {
+            self.inner.shared.proven(scope, at_boottime_s);
+            return Ok(());
+        }
         let shared = Arc::clone(&self.inner.shared);
-        self.inner.writer()?.send(Job {
+        writer.send(Job {
             work: None,
             done: Box::new(move |outcome| {
                 if outcome.is_ok() {
@@ -268,6 +285,7 @@ impl Store {
             bytes: 0,
             alone: false,
             patient: false,
+            touches: Touches::Nothing,
         })
     }
 
@@ -424,9 +442,13 @@ impl Inner {
     }
 
     fn flush(&self, scope: Option<i64>) -> Result<i64> {
+        let writer = self.writer()?;
+        if writer.is_idle() {
+            return self.shared.lost(scope).map_or_else(|| Ok(self.shared.seq()), Err);
+        }
         let (reply, answer) = crossbeam_channel::bounded(1);
         let shared = Arc::clone(&self.shared);
-        self.writer()?.send(Job {
+        writer.send(Job {
             work: None,
             done: Box::new(move |_| {
                 // The caller is gone only if its thread died.
@@ -435,6 +457,7 @@ impl Inner {
             bytes: 0,
             alone: true,
             patient: false,
+            touches: Touches::Nothing,
         })?;
         match answer.recv().map_err(|_| Error::Closed)? {
             Some(error) => Err(error),

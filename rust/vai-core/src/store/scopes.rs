@@ -284,9 +284,10 @@ pub(super) fn set_cluster(writer: &mut Writer<'_>, new: &Cluster) -> Result<()> 
 }
 
 /// Replaces what discovery found; resources no longer served keep their rows and their id.
-pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> Result<()> {
+/// Returns whether that was news.
+pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> Result<bool> {
     if served(writer.db)? == *resources {
-        return Ok(());
+        return Ok(false);
     }
     writer.db.execute("UPDATE resource SET served = 0", [])?;
     for (rank, resource) in resources.iter().enumerate() {
@@ -309,7 +310,7 @@ pub(super) fn put_resources(writer: &mut Writer<'_>, resources: &[Resource]) -> 
     if definitions::sync_kept(writer.db)? {
         writer.state.reload_fields(writer.db)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What discovery found last, in order of preference.

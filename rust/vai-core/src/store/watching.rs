@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::apply::{Origin, Writer};
+use super::beginnings::{Beginning, Touches};
 use super::prepare::{Prepared, prepare};
 use super::streaming::Streaming;
 use super::writer::Job;
@@ -64,19 +65,27 @@ pub struct Watching {
 
 impl Watching {
     pub(super) fn begin(inner: Arc<Inner>, scope: i64, gzip: bool) -> Result<Self> {
-        let (resource, edition, options) = inner.feed_options(scope)?;
+        let Beginning { number, checkpoint, resource, edition, options } =
+            beginning(&inner, scope)?;
         let feed = WatchFeed::new(&FeedOptions { gzip, ..options });
-        Self::go_on(inner, scope, Streaming { feed, resource, edition, end: None, rest: vec![] })
+        let stream = Streaming { feed, resource, edition, end: None, rest: vec![] };
+        Self::at(inner, scope, stream, number, checkpoint)
     }
 
     /// Goes on with the stream of a list that was published.
     pub(super) fn go_on(inner: Arc<Inner>, scope: i64, stream: Streaming) -> Result<Self> {
-        // Behind all that an earlier stream queued.
-        let (number, checkpoint) = inner.writer()?.call(move |writer| {
-            let state = writer.state.scope(scope)?;
-            let counts = state.published && state.void_reason.is_none();
-            Ok((state.listing, state.rv.clone().filter(|_| counts)))
-        })?;
+        let (number, checkpoint) =
+            inner.writer()?.run(Touches::Nothing, move |writer| stands(writer, scope))?;
+        Self::at(inner, scope, stream, number, checkpoint)
+    }
+
+    fn at(
+        inner: Arc<Inner>,
+        scope: i64,
+        stream: Streaming,
+        number: u64,
+        checkpoint: Option<String>,
+    ) -> Result<Self> {
         if let Some(error) = inner.shared.trust(scope) {
             // Events of an earlier stream were lost, so whoever remembers where it stopped must
             // not go on from there. The next attempt begins at the checkpoint in the file.
@@ -214,6 +223,7 @@ impl Watching {
             bytes,
             alone: false,
             patient: false,
+            touches: Touches::Scope(scope),
         })
     }
 }
@@ -229,6 +239,30 @@ impl Change {
 pub(super) fn malformed(key: Option<String>, problem: &str) -> String {
     let at = key.map(|key| format!(" ({key})")).unwrap_or_default();
     format!("malformed watch event{at}: {problem}")
+}
+
+/// Behind all that an earlier stream queued.
+fn beginning(inner: &Inner, scope: i64) -> Result<Beginning> {
+    let writer = inner.writer()?;
+    if let Some(known) = writer.beginnings.of(scope)
+        && inner.known(known.resource).edition == known.edition
+    {
+        return Ok(known);
+    }
+    let age = writer.beginnings.age();
+    // In this order: what was queued before `age` is committed when the options are read.
+    let (number, checkpoint) = writer.run(Touches::Nothing, move |writer| stands(writer, scope))?;
+    let (resource, edition, options) = inner.feed_options(scope)?;
+    let found = Beginning { number, checkpoint, resource, edition, options };
+    writer.beginnings.keep(scope, found.clone(), age);
+    Ok(found)
+}
+
+/// The number of a scope's last list, and its checkpoint if that counts.
+fn stands(writer: &mut Writer<'_>, scope: i64) -> Result<(u64, Option<String>)> {
+    let state = writer.state.scope(scope)?;
+    let counts = state.published && state.void_reason.is_none();
+    Ok((state.listing, state.rv.clone().filter(|_| counts)))
 }
 
 fn outdated() -> Error {

@@ -6,6 +6,7 @@
 //! all the same, each is tried again in a transaction of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
@@ -13,6 +14,7 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::apply::Writer;
+use super::beginnings::{Beginnings, Touches};
 use super::body::Compressor;
 use super::definitions::KnownFields;
 use super::queue::{Entrance, Exit, queue};
@@ -47,6 +49,7 @@ pub(super) struct Job {
     pub(super) alone: bool,
     /// Nobody waits for it: it is committed with as much as may come within [`PATIENCE`].
     pub(super) patient: bool,
+    pub(super) touches: Touches,
 }
 
 enum Message {
@@ -58,6 +61,9 @@ enum Message {
 pub(super) struct WriterHandle {
     queue: Entrance<Message>,
     thread: parking_lot::Mutex<Option<std::thread::JoinHandle<()>>>,
+    pub(super) beginnings: Beginnings,
+    /// Jobs that were queued, and not yet told that they are done.
+    undone: Arc<AtomicUsize>,
 }
 
 /// The fields of each resource as of the last commit, for whoever takes objects apart.
@@ -77,22 +83,44 @@ pub(super) struct Setup {
 impl WriterHandle {
     pub(super) fn spawn(setup: Setup) -> Result<Self> {
         let (queue, jobs) = queue();
+        let undone = Arc::<AtomicUsize>::default();
+        let done = Arc::clone(&undone);
         let thread = std::thread::Builder::new()
             .name("vai-writer".into())
-            .spawn(move || Thread::new(setup).run(&jobs))
+            .spawn(move || Thread::new(setup, done).run(&jobs))
             .map_err(Error::internal)?;
-        Ok(Self { queue, thread: parking_lot::Mutex::new(Some(thread)) })
+        let thread = parking_lot::Mutex::new(Some(thread));
+        Ok(Self { queue, thread, beginnings: Beginnings::default(), undone })
     }
 
     /// Queues a job; blocks while the queue is full, which slows the feed down.
     pub(super) fn send(&self, job: Job) -> Result<()> {
         let bytes = job.bytes;
-        self.queue.push(Message::Job(job), bytes)
+        self.beginnings.forget(job.touches);
+        self.undone.fetch_add(1, Ordering::SeqCst);
+        self.queue.push(Message::Job(job), bytes).inspect_err(|_| {
+            self.undone.fetch_sub(1, Ordering::SeqCst);
+        })
     }
 
-    /// Runs `work` in a transaction of its own and waits until it is durable.
+    /// Whether all that was queued so far is done, so that nobody has to wait behind it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.undone.load(Ordering::SeqCst) == 0
+    }
+
+    /// Runs `work`, which may change anything, in a transaction of its own and waits until it is
+    /// durable.
     pub(super) fn call<T: Send + 'static>(
         &self,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(Touches::Everything, work)
+    }
+
+    /// The same of work that is known to touch less.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        touches: Touches,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = bounded(2);
@@ -111,6 +139,7 @@ impl WriterHandle {
             bytes: 0,
             alone: true,
             patient: false,
+            touches,
         })?;
         let mut result = None;
         loop {
@@ -251,11 +280,13 @@ struct Thread {
     build_after: Option<Instant>,
     /// What named consumers still need.
     holds: Holds,
+    undone: Arc<AtomicUsize>,
 }
 
 impl Thread {
-    fn new(setup: Setup) -> Self {
+    fn new(setup: Setup, undone: Arc<AtomicUsize>) -> Self {
         Self {
+            undone,
             setup,
             suspect: false,
             last_commit: None,
@@ -322,6 +353,7 @@ impl Thread {
                 _ => together.clone(),
             };
             (job.done)(outcome);
+            self.undone.fetch_sub(1, Ordering::SeqCst);
         }
         next
     }

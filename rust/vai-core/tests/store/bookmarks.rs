@@ -145,3 +145,79 @@ fn a_list_makes_the_bookmarks_of_before_void_though_its_version_is_the_same() {
     after.close();
     store.close();
 }
+
+/// What a watch that is renewed begins with is remembered; these are what may change it.
+mod what_changes_the_beginning_of_a_watch {
+    use super::*;
+
+    /// Two watches that leave nothing: the second begins with what the first one found.
+    fn renewed(store: &Store, scope: i64) {
+        for version in [6, 7] {
+            let mut watching = store.begin_watch(scope, false).unwrap();
+            watching.push(&bookmark(version)).unwrap();
+            watching.finish().unwrap();
+        }
+    }
+
+    fn takes(store: &Store, scope: i64, name: &str, version: u64) {
+        let mut watching = store.begin_watch(scope, false).unwrap();
+        watching.push(&event("ADDED", &Pod::new(name, name, version))).unwrap();
+        watching.push(&bookmark(version + 10)).unwrap();
+        watching.finish().unwrap();
+    }
+
+    #[test]
+    fn a_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, scope) = listed(&folder.path().join("x.db"));
+        renewed(&store, scope);
+        load(&store, scope, [&Pod::new("a/one", "u1", 5)], 10);
+        takes(&store, scope, "a/two", 11);
+        assert_eq!(store.scope_status().unwrap()[0].objects, 2);
+        store.close();
+    }
+
+    #[test]
+    fn events() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let (store, scope) = listed(&path);
+        renewed(&store, scope);
+        for (name, version) in [("a/two", 11), ("a/three", 31)] {
+            takes(&store, scope, name, version);
+            assert_eq!(rv(&store, scope), (version + 10).to_string());
+        }
+        renewed(&store, scope);
+        store.close();
+        let after = writer(&path, options());
+        assert_eq!(rv(&after, scope), "7", "a bookmark is believed, whatever its number");
+        after.close();
+    }
+
+    #[test]
+    fn a_checkpoint_that_no_longer_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let (store, scope) = listed(&path);
+        renewed(&store, scope);
+        store.void_checkpoint(Some(scope), "restored").unwrap();
+        renewed(&store, scope);
+        assert_eq!(store.checkpoint(scope).unwrap(), (Some("5".to_owned()), true));
+        store.close();
+    }
+
+    #[test]
+    fn another_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, scope) = listed(&folder.path().join("x.db"));
+        renewed(&store, scope);
+        let mut known = store.resources().unwrap();
+        known.iter_mut().find(|one| one.plural == "pods").unwrap().kind = "Pot".to_owned();
+        store.put_resources(known).unwrap();
+        let mut watching = store.begin_watch(scope, false).unwrap();
+        let frame = event("ADDED", &Pod::new("a/two", "u2", 11));
+        let progress = watching.push(&frame).unwrap();
+        assert!(progress.malformed.unwrap().contains("Pot"));
+        store.close();
+    }
+}
