@@ -318,6 +318,27 @@ class Watching:
         """The stream ended; raises VaiError(kind="malformed") if inside a frame."""
 
 @final
+class HttpAnswer:
+    """One answer to a GET over HTTP/1.1, taken apart as its bytes come. It knows no connection."""
+
+    def __init__(self) -> None: ...
+    def push(self, chunk: Buffer) -> bytes:
+        """Take bytes of the connection; those of the body that are in them.
+
+        Raises ValueError for what is no HTTP: the connection is then of no use any more.
+        """
+    def finish(self) -> None:
+        """The connection was closed; raises ValueError if that is not the end of the answer."""
+    @property
+    def status(self) -> int | None: ...  # None until the head has come
+    def headers(self) -> dict[str, str]:
+        """Names in lower case; several values of one are joined by commas."""
+    @property
+    def is_whole(self) -> bool: ...
+    @property
+    def is_reusable(self) -> bool: ...  # whether the connection may be used for another request
+
+@final
 class Changes:
     """A cursor over the history of some resources."""
 

@@ -9,7 +9,7 @@ import time
 import urllib.request
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
@@ -29,6 +29,7 @@ from vai.errors import InvalidRequestError, OfflineError, VaiError
 from vai.kube.budget import Budget
 from vai.kube.credentials import Credentials
 from vai.kube.failures import Rule, forbidden, offline, refusal, unauthorized
+from vai.kube.kept import Way, ask_kept, way_to
 from vai.kube.kubeconfig import Access, load_access, service_account_is_whole
 from vai.kube.meter import CLUSTER, Meter, Tally, Verb
 from vai.kube.pool import Exchange, make_pool
@@ -50,6 +51,8 @@ _DOCUMENT_BYTES: Final = 64 << 20
 _REASON_BYTES: Final = 65536
 #: zlib's wbits for gzip with its head (zlib.h, inflateInit2).
 _GZIP: Final = 31
+#: What is asked again and again over the same connections, and answered by little.
+_RENEWED: Final = frozenset({"watch", "probe"})
 #: A probe's watch ends after one second; then its connection can be used again.
 _LINGER_S: Final = 1.5
 JSON: Final = "application/json"
@@ -60,11 +63,13 @@ class HttpResponse:
 
     def __init__(self, raw: Any, exchange: Exchange, server: str, done: Any) -> None:
         self.status: int = raw.status
-        self.gzip = raw.headers.get("Content-Encoding", "").lower() == "gzip"
-        self.content_type: str = raw.headers.get("Content-Type", "")
-        self.etag: str = raw.headers.get("ETag", "")
-        self.retry_after: str | None = raw.headers.get("Retry-After")
-        self.date: str | None = raw.headers.get("Date")
+        # In lower case: urllib3 takes them as they come, `vai.kube.kept` has them so.
+        header = raw.headers.get
+        self.gzip = header("content-encoding", "").lower() == "gzip"
+        self.content_type: str = header("content-type", "")
+        self.etag: str = header("etag", "")
+        self.retry_after: str | None = header("retry-after")
+        self.date: str | None = header("date")
         self._raw: Any = raw
         self._exchange = exchange
         self._server = server
@@ -175,7 +180,7 @@ class Transport:
         self._tls_certificate = self._credentials.certificate
         self._tls = self._tls_context(self._tls_certificate)
         self._pool: Any = None
-        self._requests: tuple[Any, str] = (None, "")
+        self._way = Way(None, "", None)
         self._pool_certificate: tuple[bytes, bytes] | None = None
         self._open: set[Exchange] = set()
         #: (path, accept) → (ETag, body, content type) of documents that are asked for again.
@@ -342,7 +347,7 @@ class Transport:
         # A kept connection may be closed by the server at the same moment: once more on another.
         for last in (False, True):
             try:
-                return self._send_once(target, headers, silence_s, tally)
+                return self._send_once(target, headers, silence_s, tally, again=last)
             except VaiError:
                 raise
             except (HTTPError, OSError) as error:
@@ -352,32 +357,53 @@ class Transport:
         raise AssertionError("unreachable")
 
     def _send_once(
-        self, target: str, headers: dict[str, str], silence_s: float, tally: Tally
+        self,
+        target: str,
+        headers: dict[str, str],
+        silence_s: float,
+        tally: Tally,
+        *,
+        again: bool,
     ) -> HttpResponse:
-        every = HTTPHeaderDict(headers)
-        for name, value in self._credentials.headers():
-            every.add(name, value)
-        pool, prefix = self._current_pool()
+        every = [*headers.items(), *self._credentials.headers()]
+        way = self._current_way()
         exchange = self._exchange(tally)
         self._enter(exchange, urgent=tally.verb != "list")
         tally.sent()
+        raw: Any = None
         try:
-            with exchange:
-                raw = pool.urlopen(
-                    "GET",
-                    prefix + target,
-                    headers=every,
-                    timeout=urllib3.Timeout(connect=self.settings.link_timeout_s, read=silence_s),
-                    preload_content=False,
-                    decode_content=False,
-                    redirect=False,
-                    retries=False,
-                    assert_same_host=False,
-                )
+            if tally.verb in _RENEWED and not again:
+                raw = ask_kept(way, target, every, silence_s, exchange)
+            if raw is None:
+                raw = self._by_urllib3(way, target, every, silence_s, exchange)
         except BaseException:
             self._forget(exchange)
             raise
         return HttpResponse(raw, exchange, self.server, self._forget)
+
+    def _by_urllib3(
+        self,
+        way: Way,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        silence_s: float,
+        exchange: Exchange,
+    ) -> Any:
+        every = HTTPHeaderDict()
+        for name, value in headers:
+            every.add(name, value)
+        with exchange:
+            return way.pool.urlopen(
+                "GET",
+                way.prefix + target,
+                headers=every,
+                timeout=urllib3.Timeout(connect=self.settings.link_timeout_s, read=silence_s),
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                assert_same_host=False,
+            )
 
     def _enter(self, exchange: Exchange, *, urgent: bool) -> None:
         """Wait until the budget has room for one more request."""
@@ -409,11 +435,8 @@ class Transport:
         with self._lock:
             self._open.discard(exchange)
 
-    def _current_pool(self) -> tuple[Any, str]:
-        """The pool, and what comes before a path there.
-
-        It is made anew when a plugin has brought another client certificate.
-        """
+    def _current_way(self) -> Way:
+        """Made anew when a plugin has brought another client certificate."""
         certificate = self._credentials.certificate
         # Not with the lock: the first time it takes as long as the import.
         configuration = self._configuration()
@@ -423,8 +446,8 @@ class Transport:
                     self._tls, self._tls_certificate = self._tls_context(certificate), certificate
                 self._pool = make_pool(self.access, configuration, self._tls, self.settings)
                 self._pool_certificate = certificate
-                self._requests = _requests(self._pool, self.server)
-            return self._requests
+                self._way = way_to(self._pool, self.server)
+            return self._way
 
     def _tls_context(self, certificate: tuple[bytes, bytes] | None) -> ssl.SSLContext | None:
         return tls_context(self.access, certificate) if self.server.startswith("https:") else None
@@ -457,17 +480,6 @@ def connect(settings: Settings) -> Transport:
         InvalidRequestError: there is no usable configuration; one line with the remedy.
     """
     return Transport(load_access(settings.kubeconfig, settings.context), settings)
-
-
-def _requests(manager: Any, server: str) -> tuple[Any, str]:
-    """What sends the requests to a server, and what comes before their paths.
-
-    Its own pool, where there is no proxy: the manager would take the whole address apart again for
-    each request, a fifth of what the client's part of a watch costs.
-    """
-    if manager.proxy is not None:
-        return manager, server
-    return manager.connection_from_url(server), urlsplit(server).path
 
 
 class _Once:

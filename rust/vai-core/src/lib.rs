@@ -14,6 +14,7 @@ pub mod feed;
 pub mod field;
 pub mod gvr;
 pub mod history;
+pub mod http;
 pub mod nearest;
 pub mod object;
 pub mod path;

@@ -9,6 +9,7 @@ mod consumers;
 mod error;
 mod export;
 mod functions;
+mod http;
 mod listing;
 mod relations;
 mod rows;
@@ -34,6 +35,8 @@ mod _core {
         compare_resource_versions, field_name, nearest, parse_drop, parse_field_selector,
         parse_label_selector,
     };
+    #[pymodule_export]
+    use super::http::HttpAnswer;
     #[pymodule_export]
     use super::listing::{ListPage, Listing};
     #[pymodule_export]
