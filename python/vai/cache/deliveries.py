@@ -15,13 +15,13 @@ or left out on the way from one to the other:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
 from vai import store
-from vai.cache.events import Event, Seen, difference, initial, resync, told
-from vai.cache.feeds import Feed
+from vai.cache.events import Event, Seen, changed, difference, initial, resync, states, told
+from vai.cache.feeds import Feed, Moment
 from vai.cache.views import Change, change_of
 from vai.errors import (
     ClosedError,
@@ -50,6 +50,8 @@ class Delivery:
         self.relists = 0
         self._since: Position | None = None
         self._undo: dict[str, Seen | None] | None = None
+        #: The moment of which it tells, as long as the feed may not be there yet.
+        self._ahead: Moment | None = None
         self._cursor: store.Changes | None = None
         self._plan: Iterator[Event] | None = None
         self._initial = True
@@ -130,7 +132,8 @@ class Delivery:
                 return False
             moment = feed.moment()
             self._stand_at(moment.position)
-        self._plan = initial(moment.rows)
+            self._ahead = moment
+        self._plan_for(moment, initial(moment.rows))
         return True
 
     def _end_plan(self) -> None:
@@ -140,10 +143,20 @@ class Delivery:
         if self._resync_s is not None:
             self._resync_at = time.monotonic() + self._resync_s
 
+    def _plan_for(self, moment: Moment, plan: Iterator[Event]) -> None:
+        """Tell what leads to a moment, with the feed where that is: what it knows was told."""
+        self._plan = plan
+        self.feed.advance_to(moment.position.seq)
+        with self.feed.lock:
+            position = self.feed.position
+            if position is not None and position.seq >= moment.position.seq:
+                self._ahead = None
+
     def _stand_at(self, position: Position) -> None:
         """All up to here was told, or is about to be; the ring has what follows."""
         self._since = position
         self._undo = None
+        self._ahead = None
         self._cursor = None
         self.next = self.feed.first
 
@@ -193,12 +206,17 @@ class Delivery:
 
     def told_later(self, change: Change, before: Seen | None) -> None:
         """The feed told the others of a change; remember what this one was told last."""
-        if self._is_new(change):
-            self.told_since(change.key, before)
+        if self._undo is not None and self._is_new(change):
+            self._undo.setdefault(change.key, before)
 
-    def told_since(self, key: str, before: Seen | None) -> None:
-        """The same of an object of which the change was missed."""
-        if self._undo is not None:
+    def relisted(self, missed: Mapping[str, Seen | None], upto: Position | None) -> None:
+        """The same of all that the feed missed, which up to there had told the others."""
+        if self._undo is None:
+            return
+        ahead = self._ahead
+        if ahead is not None and (upto is None or upto.seq < ahead.position.seq):
+            missed = changed(dict(states(ahead.rows)), self.feed.known)
+        for key, before in missed.items():
             self._undo.setdefault(key, before)
 
     def _read_history(self) -> list[Event]:
@@ -255,5 +273,6 @@ class Delivery:
                 else:
                     known[key] = before
             self._stand_at(moment.position)
+            self._ahead = moment
             self.relists += 1
-        self._plan = difference(moment.rows, known)
+        self._plan_for(moment, difference(moment.rows, known))

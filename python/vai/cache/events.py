@@ -157,6 +157,13 @@ def states(rows: Rows) -> Iterator[tuple[str, Seen]]:
         yield row.key, seen(row.uid, row.resource_version)
 
 
+def changed(before: Mapping[str, Seen], now: Mapping[str, Seen]) -> dict[str, Seen | None]:
+    """What was remembered of each object of which something else is remembered now."""
+    gone = {key: state for key, state in before.items() if key not in now}
+    others = {key: before.get(key) for key, state in now.items() if before.get(key) != state}
+    return gone | others
+
+
 def _event(
     op: Literal["add", "update"],
     found: Object,

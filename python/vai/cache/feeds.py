@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from vai import store
-from vai.cache.events import Seen, states, told
+from vai.cache.events import Seen, changed, states, told
 from vai.cache.query import Namespaces, namespaces_of
 from vai.cache.reads import Reads
 from vai.cache.views import Change, change_of
@@ -346,16 +346,14 @@ class Feed:
                 delivery.fall_behind()
         while self._ring:
             self._drop()
-        before = self.known
+        before, upto = self.known, self.position
         moment = Moment(self._rows())
         self._dropped_seq = moment.position.seq
         self._follow(moment)
         self._moment = weakref.ref(moment)
-        changed = [key for key in before if key not in self.known]
-        changed += [key for key, state in self.known.items() if before.get(key) != state]
+        missed = changed(before, self.known)
         for delivery in self.deliveries:
-            for key in changed:
-                delivery.told_since(key, before.get(key))
+            delivery.relisted(missed, upto)
 
     def _listed(self) -> Resource | None:
         """The resource, once all scopes that an answer comes from are listed; None before."""

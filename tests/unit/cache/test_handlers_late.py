@@ -136,6 +136,38 @@ def test_a_process_that_slept_too_long_tells_everybody_the_difference(tmp_path: 
     feed.close()
 
 
+def test_who_came_while_the_feed_was_behind_is_told_what_the_feed_never_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed(tmp_path / "cluster.db", history_s=0.0)
+    scope = feed.load([pod("web-0", 7), pod("web-1", 8)])
+    with vai.open(feed.path) as cache:
+        quick, late = Told(), Told()
+        cache.add_handler("pods", **quick.callbacks).wait_synced(30)
+        followed = cache.handlers[0].delivery.feed
+        with monkeypatch.context() as asleep:
+            asleep.setattr(followed, "advance", lambda: False)
+            feed.event(scope, "ADDED", pod("web-2", 101))
+            feed.event(scope, "DELETED", pod("web-1", 102))
+            registration = cache.add_handler("pods", **late.callbacks)
+            registration.wait_synced(30)
+            assert late.initial == ["shop/web-0", "shop/web-2"]
+            # Of both, the feed will find what it knew.
+            feed.event(scope, "DELETED", pod("web-2", 103))
+            feed.event(scope, "ADDED", pod("web-1", 8))
+            expire(feed, scope)
+        feed.event(scope, "MODIFIED", pod("web-0", 9000))
+        for one in (quick, late):
+            one.wait_equal(versions(cache))
+        assert registration.relists == 1
+        assert late.calls[2:] == [
+            ("delete", "shop/web-2", "101"),
+            ("update", "shop/web-0", "9000"),
+            ("add", "shop/web-1", "8"),
+        ]
+    feed.close()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_nobody_ever_misses_or_repeats_anything(tmp_path: Path, seed: int) -> None:
     """Random histories, relists, naps, prunings and ring sizes; each handler folds to the file."""
