@@ -186,7 +186,8 @@ class Delivery:
         """Everything that was told, again; called when there is nothing new."""
         if self._resync_s is not None:
             self._resync_at = time.monotonic() + self._resync_s
-        return resync(self.feed.moment().rows, self.feed.known)
+        told = max(place.seq for place in (self._since, self.feed.position) if place is not None)
+        return resync(self.feed.moment().rows, self.feed.known, told)
 
     def _is_new(self, change: Change) -> bool:
         return self._since is None or change.seq > self._since.seq
@@ -263,8 +264,9 @@ class Delivery:
         feed = self.feed
         feed.advance()
         with feed.lock:
-            if feed.position is None or self._undo is None:
+            if feed.position is None or self._undo is None or self._since is None:
                 return
+            upto = self._since.seq
             moment = feed.moment(least_seq=feed.position.seq)
             known = dict(feed.known)
             for key, before in self._undo.items():
@@ -275,4 +277,4 @@ class Delivery:
             self._stand_at(moment.position)
             self._ahead = moment
             self.relists += 1
-        self._plan_for(moment, difference(moment.rows, known))
+        self._plan_for(moment, difference(moment.rows, known, upto))

@@ -114,17 +114,23 @@ def initial(rows: Rows) -> Iterator[Event]:
         yield _event("add", Object.of(rows[index]), at, is_in_initial_list=True)
 
 
-def resync(rows: Rows, known: Mapping[str, Seen]) -> Iterator[Event]:
-    """Everything that was told, once more; what has changed since comes as a change."""
+def resync(rows: Rows, known: Mapping[str, Seen], upto: int) -> Iterator[Event]:
+    """Everything that was told up to there, once more; what has changed since comes as a change."""
     at = Position(rows.epoch, rows.seq)
-    wanted = [index for index, (key, now) in enumerate(states(rows)) if known.get(key) == now]
+    wanted = [
+        index
+        for index, (key, state) in enumerate(states(rows))
+        if known.get(key) == state and rows[index].seq <= upto
+    ]
     return (_again(Object.of(rows[index]), at) for index in wanted)
 
 
-def difference(rows: Rows, known: Mapping[str, Seen]) -> Iterator[Event]:
-    """What leads from what was told to what is there, deletes first, as client-go's Replace.
+def difference(rows: Rows, known: Mapping[str, Seen], upto: int) -> Iterator[Event]:
+    """What leads from what was told up to there to what there is, deletes first, as Replace does.
 
-    How each object came to be as it is was missed, so updates have no `old`.
+    How each object came to be as it is was missed, so updates have no `old`. What was written since
+    is other content even under the same resourceVersion: a cluster that was restored gives it out
+    again.
     """
     at = Position(rows.epoch, rows.seq)
     now = dict(states(rows))
@@ -132,7 +138,7 @@ def difference(rows: Rows, known: Mapping[str, Seen]) -> Iterator[Event]:
     wanted = [
         (index, known.get(key))
         for index, (key, state) in enumerate(now.items())
-        if known.get(key) != state
+        if known.get(key) != state or rows[index].seq > upto
     ]
 
     def steps() -> Iterator[Event]:

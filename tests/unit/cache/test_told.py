@@ -99,16 +99,24 @@ def test_a_moment_is_told_as_adds(rows: Rows) -> None:
 
 
 def test_a_resync_tells_what_was_told_and_nothing_newer(rows: Rows) -> None:
-    events = list(resync(rows, known(a="1", b="1", x="9")))
+    events = list(resync(rows, known(a="1", b="1", x="9"), rows.seq))
     assert [event.key for event in events] == ["shop/a"]
     assert events[0].old is events[0].object
     assert events[0].resync
 
 
+def test_a_version_that_was_given_out_again_is_not_what_was_told_of_it(rows: Rows) -> None:
+    before, upto = known(a="1", b="2", c="3", d="4"), rows[2].seq
+    assert not list(difference(rows, before, rows.seq))
+    events = list(difference(rows, before, upto))
+    assert [(event.op, event.key, event.old) for event in events] == [("update", "shop/d", None)]
+    assert [event.key for event in resync(rows, before, upto)] == ["shop/a", "shop/b", "shop/c"]
+
+
 def test_the_difference_leads_from_what_was_told_to_what_is_there(rows: Rows) -> None:
     before: dict[str, Any] = known(a="1", b="1", x="9")
     before["shop/c"] = seen("another", "1")
-    events = list(difference(rows, before))
+    events = list(difference(rows, before, rows.seq))
     assert [(event.op, event.key, event.old) for event in events] == [
         ("delete", "shop/x", None),
         ("update", "shop/b", None),
