@@ -18,6 +18,7 @@ from tests.model.run import Outcome, run
 
 COUNTED = (
     *("looks", "changes", "deletes", "calls"),
+    *("compared", "replaced", "expired"),
     *("restores", "between", "diverged", "findings"),
 )
 

@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 import vai
 import vai.metrics
+from tests.model.consumer import Consumer
+from tests.model.short import Short
 from tests.model.told import Told
-from tests.model.world import SCOPES, State, World, row_of, state_of
+from tests.model.world import SCOPES, State, World, state_of
 from vai.config import Settings
 from vai.reflector import selfcheck
 
@@ -30,9 +34,9 @@ _MOST_LATE: Final = 4
 selfcheck._LOOK_S = 0.02  # type: ignore[misc]
 
 
-def settings(kubeconfig: Path) -> Settings:
+def settings(kubeconfig: Path, short: Short | None) -> Settings:
     """Short waits: what takes seconds in a cluster takes hundredths here."""
-    return Settings(
+    chosen = Settings(
         kubeconfig=str(kubeconfig),
         live_within_s=LIVE_WITHIN_S,
         page_size=5,
@@ -45,24 +49,33 @@ def settings(kubeconfig: Path) -> Settings:
         forbidden_cap_s=0.05,
         self_check_s=1.0,
     )
+    if short is not None:
+        chosen = msgspec.structs.replace(chosen, handlers_bytes=short.handlers_bytes)
+    return chosen
 
 
-def connect(file: Path, kubeconfig: Path) -> vai.Cache:
-    return vai.connect(file, SCOPES.values(), role="writer", settings=settings(kubeconfig))
+def connect(file: Path, kubeconfig: Path, short: Short | None) -> vai.Cache:
+    chosen = settings(kubeconfig, short)
+    if short is not None:
+        return short.connect(file, chosen)
+    return vai.connect(file, SCOPES.values(), role="writer", settings=chosen)
 
 
-def sync_until_killed(file: Path, kubeconfig: Path) -> None:
+def sync_until_killed(file: Path, kubeconfig: Path, short: Short | None) -> None:
     """The child."""
-    with connect(file, kubeconfig):
+    with connect(file, kubeconfig, short):
         signal.pause()
 
 
 class Copy:
     """A file, who syncs it, its consumers, and an observer of how fresh it says it is."""
 
-    def __init__(self, folder: Path, world: World, *, killed: bool, honest: bool) -> None:
+    def __init__(
+        self, folder: Path, world: World, short: Short | None, *, killed: bool, honest: bool
+    ) -> None:
         self._file = folder / "copy.db"
         self._world = world
+        self._short = short
         self._killed = killed
         self._honest = honest
         self._child: BaseProcess | None = None
@@ -75,10 +88,10 @@ class Copy:
         self.cache = self._start()
         self.consumers: list[Consumer] = []
         # From before there is anything to tell; some of their calls raise.
-        self.handlers = [Told(world, name, self._wrong, raises=True) for name in SCOPES]
+        self.handlers: list[Told] = []
         self._late = 0
-        for one in self.handlers:
-            one.begin(self.cache)
+        for name in SCOPES:
+            self.handler(name, raises=True)
         self._threads = [
             threading.Thread(target=self._guard, args=(work,), daemon=True)
             for work in (self._observe, self._consume)
@@ -86,13 +99,14 @@ class Copy:
 
     def follow(self) -> None:
         """Begin to look and to consume; everything was listed before."""
-        self.consumers = [Consumer(self.cache, name) for name in SCOPES]
+        may_expire = self._short is not None
+        self.consumers = [Consumer(self.cache, name, may_expire=may_expire) for name in SCOPES]
         for thread in self._threads:
             thread.start()
 
     def _start(self) -> vai.Cache:
         if not self._killed:
-            return connect(self._file, self._world.kubeconfig)
+            return connect(self._file, self._world.kubeconfig, self._short)
         self._spawn()
         deadline = time.monotonic() + 30
         cache: vai.Cache | None = None
@@ -101,12 +115,17 @@ class Copy:
             assert time.monotonic() < deadline, "the child makes no file"
             time.sleep(0.01)
             with contextlib.suppress(vai.NotFoundError):
-                cache = cache or vai.open(self._file)
+                cache = cache or self._open()
         return cache
+
+    def _open(self) -> vai.Cache:
+        if self._short is None:
+            return vai.open(self._file)
+        return self._short.open(self._file, settings(self._world.kubeconfig, self._short))
 
     def _spawn(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        arguments = (self._file, self._world.kubeconfig)
+        arguments = (self._file, self._world.kubeconfig, self._short)
         self._child = context.Process(target=sync_until_killed, args=arguments, daemon=True)
         self._child.start()
 
@@ -130,8 +149,13 @@ class Copy:
         """One more, of a cache that has been there for long."""
         if self._late < _MOST_LATE:
             self._late += 1
-            self.handlers.append(Told(self._world, name, self._wrong, resync=resync))
-            self.handlers[-1].begin(self.cache)
+            self.handler(name, resync=resync)
+
+    def handler(self, name: str, **options: Any) -> None:
+        """One more; `options` as of `Told`."""
+        short = self._short is not None
+        self.handlers.append(Told(self._world, name, self._wrong, short=short, **options))
+        self.handlers[-1].begin(self.cache)
 
     def consumers_again(self) -> None:
         """The consumers end in the middle of what they do, and begin again."""
@@ -226,41 +250,3 @@ class Copy:
                     with contextlib.suppress(vai.ClosedError):
                         one.take()
             time.sleep(0.002)
-
-
-class Consumer:
-    """One that follows a resource by name, and what it makes of it."""
-
-    def __init__(self, cache: vai.Cache, name: str) -> None:
-        snapshot = cache.snapshot(name)
-        self.name = name
-        self.view = {key: row_of(found) for key, found in snapshot.items()}
-        self.began = snapshot.position
-        self.seen: list[tuple[vai.Position, str, str]] = []
-        self._changes = cache.changes(name, consumer=f"follows-{name}", since=self.began)
-
-    def reopen(self, cache: vai.Cache) -> None:
-        self._changes.close()
-        # `since` is for a consumer that has no position: this one had no change to acknowledge.
-        self._changes = cache.changes(self.name, consumer=f"follows-{self.name}", since=self.began)
-
-    def take(self) -> None:
-        """All that there is now."""
-        while (change := self._changes.poll()) is not None:
-            told = (change.position, change.op, change.key)
-            if self.seen and told == self.seen[-1]:
-                continue  # given out again, for it was not acknowledged
-            assert not self.seen or change.position > self.seen[-1][0], (
-                f"{self.name}: {told} after {self.seen[-1]}"
-            )
-            self.seen.append(told)
-            was_there = change.key in self.view
-            if change.object is None:
-                assert was_there, f"{self.name}: {told} deletes what is not there"
-                del self.view[change.key]
-            else:
-                assert was_there is (change.op == "update"), f"{self.name}: {told}, {was_there=}"
-                self.view[change.key] = row_of(change.object)
-
-    def close(self) -> None:
-        self._changes.close()

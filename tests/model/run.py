@@ -12,10 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import vai
-from tests.model.copy import Consumer, Copy
+from tests.model.consumer import Consumer
+from tests.model.copy import Copy
+from tests.model.late import Late
+from tests.model.short import Short
 from tests.model.story import Story, Waits
 from tests.model.told import Told
 from tests.model.world import SCOPES, State, World
@@ -44,6 +47,9 @@ class Outcome:
     changes: int = 0
     deletes: int = 0
     calls: int = 0
+    compared: int = 0
+    replaced: int = 0
+    expired: int = 0
     findings: int = 0
     restores: int = 0
     between: int = 0
@@ -79,6 +85,7 @@ class _Run(Waits):
     def __init__(self, seed: int, folder: Path, outcome: Outcome) -> None:
         self._seed = seed
         self._folder = folder
+        self._short = Short.of(seed)
         self._outcome = outcome
         self._lies = seed % 10 == _LIES
         self._world = World(folder, seed)
@@ -92,8 +99,9 @@ class _Run(Waits):
         killed = self._seed % 10 == _KILLED
         world, sim = self._world, self._world.sim
         with sim:
-            copy = Copy(self._folder, world, killed=killed, honest=not self._lies)
-            story = Story(self._seed, world, copy, self)
+            copy = Copy(self._folder, world, self._short, killed=killed, honest=not self._lies)
+            late = None if self._short is None else Late(self._seed, world, copy)
+            story = Story(self._seed, world, copy, self, late)
             try:
                 if self._seed % 2:
                     sim.faults = self._faults
@@ -118,7 +126,10 @@ class _Run(Waits):
                 self._outcome.deletes = sum(op == "delete" for _, op, _ in seen)
                 self._outcome.restores = self._world.restores
                 self._outcome.between = story.between
+                self._outcome.expired = sum(len(one.missed) for one in copy.consumers)
                 self._outcome.calls = sum(told.calls for told in copy.handlers)
+                self._outcome.compared = sum(told.compared for told in copy.handlers)
+                self._outcome.replaced = sum(told.replaced for told in copy.handlers)
                 self._outcome.faults.update(str(entry.fault.kind) for entry in sim.faults.log)
 
     def _said(self, copy: Copy, story: Story) -> str:
@@ -130,6 +141,7 @@ class _Run(Waits):
         return "\n".join(
             [
                 f"story: {' '.join(story.told)}",
+                f"history: {self._short or 'all of it'}",
                 f"faults:\n{sim.faults}",
                 f"the server is at {sim.resource_version}, vai:",
                 *scopes,
@@ -150,14 +162,16 @@ class _Run(Waits):
 
     # --- waiting
 
-    def _wait(self, copy: Copy, done: Callable[[], bool], what: str) -> None:
+    def _wait(self, copy: Copy, done: Callable[[], bool], what: str | Callable[[], str]) -> None:
         deadline = time.monotonic() + _SETTLED_S
         while True:
             if copy.error is not None:
                 raise copy.error
             if done():
                 return
-            assert time.monotonic() < deadline, f"not within {_SETTLED_S} s: {what}"
+            if time.monotonic() > deadline:
+                told = what if isinstance(what, str) else what()
+                raise AssertionError(f"not within {_SETTLED_S} s: {told}")
             time.sleep(0.005)
 
     def _listed(self, copy: Copy) -> bool:
@@ -266,16 +280,48 @@ class _Run(Waits):
             def folded(told: Told = told, there: Callable[[], State] = there) -> bool:
                 return told.view == dict(there()) and told.registration.has_synced()
 
-            self._wait(copy, folded, f"a handler of {told.name} has what the server has")
+            def what(told: Told = told, there: Callable[[], State] = there) -> str:
+                view, now = set(told.view.items()), there()
+                differs = f"only there {sorted(now - view)}, only here {sorted(view - now)}"
+                return f"a handler of {told.name} has what the server has: {differs}, {told}"
+
+            self._wait(copy, folded, what)
             errors = told.registration.errors
             assert errors == told.raised, f"{told.name}: {errors} errors, {told.raised} on purpose"
 
     def _check_consumers(self, copy: Copy) -> None:
         for one in copy.consumers:
             self._wait(copy, partial(self._followed, one), f"{one.name} followed")
-            log = copy.cache.changes(one.name, since=one.began)
-            logged = []
-            while (change := log.poll()) is not None:
-                logged.append((change.position, change.op, change.key))
-            log.close()
-            assert one.seen == logged, f"{one.name}: saw {one.seen}, logged was {logged}"
+        for one in copy.consumers:
+            begin, logged = self._logged(copy, one)
+            seen = [told for told in one.seen if told[0] > begin]
+            assert seen == logged, f"{one.name}: saw {seen}, logged was {logged}"
+        self._check_gaps(copy)
+
+    def _logged(self, copy: Copy, one: Consumer) -> tuple[vai.Position, list[Any]]:
+        """All that the history has of what it followed without a gap, and where that begins."""
+        begin = one.began
+        while True:
+            try:
+                log = copy.cache.changes(one.name, since=begin)
+                logged = []
+                while (change := log.poll()) is not None:
+                    logged.append((change.position, change.op, change.key))
+                log.close()
+            except vai.ExpiredError as error:
+                assert self._short, "nothing is pruned"
+                begin = vai.Position(begin.epoch, error.oldest_seq)
+            else:
+                return begin, logged
+
+    def _check_gaps(self, copy: Copy) -> None:
+        """Every entry of the history was given to one of them, or he was told that he misses it."""
+        given = {told[0].seq for one in copy.consumers for told in one.seen}
+        missed = [span for one in copy.consumers for span in one.missed]
+        first = max(one.first.seq for one in copy.consumers)
+        silent = [
+            seq
+            for seq in range(first + 1, max(given, default=0) + 1)
+            if seq not in given and not any(after < seq <= upto for after, upto in missed)
+        ]
+        assert not silent, f"nobody was given {silent}, nor told that he misses it: {missed}"

@@ -8,6 +8,7 @@ import time
 from typing import Final, Protocol
 
 from tests.model.copy import Copy
+from tests.model.late import Late
 from tests.model.world import SCOPES, World
 from vai.testing import Fault
 from vai.testing.requests import Request
@@ -49,11 +50,14 @@ class Waits(Protocol):
 class Story:
     """What happens in one run."""
 
-    def __init__(self, seed: int, world: World, copy: Copy, waits: Waits) -> None:
+    def __init__(
+        self, seed: int, world: World, copy: Copy, waits: Waits, late: Late | None
+    ) -> None:
         self._dice = random.Random(f"story {seed}")
         self._world = world
         self._copy = copy
         self._waits = waits
+        self._late = late
         self._restores = self._dice.random() < 0.2
         self._restarts = self._dice.random() < 0.4
         self._backed_up = False
@@ -79,8 +83,11 @@ class Story:
                 continue
             self.told.append(word)
             getattr(self, word)()
+            self.told += self._late.step() if self._late else ()
             if self._dice.random() < 0.5:
                 time.sleep(self._dice.random() * 0.012)
+        if self._late:
+            self._late.end()
 
     # --- writes
 

@@ -47,6 +47,10 @@ def test_whatever_happens_the_file_is_the_server_and_says_how_old_it_is() -> Non
     assert all(one["looks"] > 20 * each and one["changes"] > 5 * each for one in found)
     assert all(one["calls"] > 10 * each and one["deletes"] > each for one in found)
     assert any(one["between"] for one in found)
+    # Where the history was short, handlers were told the difference, of objects that were made
+    # anew meanwhile too, and consumers that they miss something.
+    for fate in ("compared", "replaced", "expired"):
+        assert sum(one[fate] for one in found) > 0, fate
     met = set().union(*(one["faults"] for one in found))
     assert met == set(Kind)
     # And where the server lied, there was something to repair, and each repair was logged.
