@@ -99,7 +99,7 @@ class Copy:
 
     def follow(self) -> None:
         """Begin to look and to consume; everything was listed before."""
-        may_expire = self._short is not None
+        may_expire = self._short is not None and not self._short.waits
         self.consumers = [Consumer(self.cache, name, may_expire=may_expire) for name in SCOPES]
         for thread in self._threads:
             thread.start()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Final
 
 from tests.model.copy import Copy
+from tests.model.short import Short
 from tests.model.told import Told
 from tests.model.world import SCOPES, World
 
@@ -13,16 +15,19 @@ from tests.model.world import SCOPES, World
 _SHARE: Final = 0.4
 #: So much is written about that those who pause meanwhile find it pruned.
 _CHURN: Final = 25
+#: By then what is too old is gone.
+_PRUNED_S: Final = 1.5
 _WEIGHTS: Final = {"pause": 5, "resume": 3, "recreate": 5, "churn": 3, "rest": 2, "wake": 2}
 
 
 class Late:
     """Its dice are its own: the story is the same with it and without."""
 
-    def __init__(self, seed: int, world: World, copy: Copy) -> None:
+    def __init__(self, seed: int, world: World, copy: Copy, short: Short) -> None:
         self._dice = random.Random(f"late {seed}")
         self._world = world
         self._copy = copy
+        self._short = short
         self._paused: list[Told] = []
         for name in SCOPES:
             copy.handler(name, naps=True)
@@ -37,10 +42,11 @@ class Late:
 
     def end(self) -> None:
         """Nobody is late any more."""
+        self.wake()
+        if self._short.waits:
+            time.sleep(_PRUNED_S)
         while self._paused:
             self.resume()
-        for one in self._copy.consumers:
-            one.rests = False
 
     # --- handlers
 

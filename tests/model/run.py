@@ -99,8 +99,9 @@ class _Run(Waits):
         killed = self._seed % 10 == _KILLED
         world, sim = self._world, self._world.sim
         with sim:
-            copy = Copy(self._folder, world, self._short, killed=killed, honest=not self._lies)
-            late = None if self._short is None else Late(self._seed, world, copy)
+            short = self._short
+            copy = Copy(self._folder, world, short, killed=killed, honest=not self._lies)
+            late = None if short is None else Late(self._seed, world, copy, short)
             story = Story(self._seed, world, copy, self, late)
             try:
                 if self._seed % 2:

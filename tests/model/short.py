@@ -20,10 +20,9 @@ from vai.store import Store
 
 #: Of the runs, how many.
 _SHARE: Final = 0.3
-#: A fifth of what the bodies take is kept anyway: some 30 changes of these small objects.
-_BYTES: Final = (0, 0, 4_000)
-#: With 0 s also what is below the budget of bytes goes, each second; but for consumers it is kept.
-_AGES_S: Final = (900.0, 900.0, 0.0)
+#: (bytes, seconds). Of the bytes a fifth of what the bodies take is kept anyway: some 30 changes of
+#: these small objects. What is too old goes each second, but is kept for consumers.
+_BUDGETS: Final = ((0, 900.0), (0, 900.0), (4_000, 900.0), (64 << 20, 0.0))
 #: For the rings of all three scopes: nothing at all, or a dozen changes.
 _RINGS: Final = (1, 20_000)
 
@@ -42,7 +41,12 @@ class Short:
         dice = random.Random(f"short {seed}")
         if dice.random() >= _SHARE:
             return None
-        return Short(dice.choice(_BYTES), dice.choice(_AGES_S), dice.choice(_RINGS))
+        return Short(*dice.choice(_BUDGETS), dice.choice(_RINGS))
+
+    @property
+    def waits(self) -> bool:
+        """Whether history waits for consumers, which are then never told that they miss some."""
+        return self.history_s == 0.0
 
     def connect(self, file: Path, settings: Settings) -> vai.Cache:
         """As `vai.connect`, which has no setting for the history."""
