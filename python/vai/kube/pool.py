@@ -19,7 +19,8 @@ from vai.kube.kubeconfig import Access
 #: throw most away. A pool entry that is not used is a None.
 _POOL_SIZE: Final = 1024
 
-#: Of a list, so many bytes are counted at a time, and its pace looked at as often.
+#: So many bytes are counted at a time, and the rest at the end: of a list thousands of reads, of a
+#: quiet watch its head and its bookmark.
 _COUNT_BYTES: Final = 16 * 1024
 
 _current: Final = threading.local()
@@ -44,8 +45,7 @@ class Exchange:
     def took(self, count_bytes: int) -> None:
         """Bytes of the answer came; called by whoever reads it."""
         self._uncounted += count_bytes
-        # Of a list, thousands of reads make one count; of a watch, each counts at once.
-        if self.pace is None or self._uncounted >= _COUNT_BYTES:
+        if self._uncounted >= _COUNT_BYTES:
             self.settle()
 
     def settle(self) -> None:

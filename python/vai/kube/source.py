@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, TypeVar
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -84,6 +85,10 @@ class Source:
             if value
         }
         self._probe_by_list = False
+        # Encoded once: every scope is watched anew every few seconds.
+        self._watched = urlencode(
+            {**self._selectors, **self._content(), "watch": "true", "allowWatchBookmarks": "true"}
+        )
 
     @property
     def group(self) -> str:
@@ -141,16 +146,9 @@ class Source:
 
     def watch(self, resource_version: str, timeout_s: int) -> HttpResponse:
         """Events after `resource_version`, with bookmarks."""
-        query = {
-            **self._selectors,
-            **self._content(),
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": resource_version,
-            "timeoutSeconds": str(timeout_s),
-        }
+        position = quote_plus(resource_version)
         return self._ask(
-            query,
+            f"{self._watched}&resourceVersion={position}&timeoutSeconds={timeout_s}",
             accept=self._accept(_PARTIAL),
             read_timeout_s=timeout_s + self._transport.settings.watch_margin_s,
             compress=self._edge,
@@ -210,7 +208,7 @@ class Source:
 
     def _ask(
         self,
-        query: dict[str, str],
+        query: dict[str, str] | str,
         *,
         accept: str,
         read_timeout_s: float,

@@ -206,7 +206,7 @@ class Transport:
     def request(
         self,
         path: str,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | str = "",
         *,
         accept: str = JSON,
         read_timeout_s: float | None = None,
@@ -220,7 +220,7 @@ class Transport:
 
         Args:
             path: from the server's root.
-            query: parameters.
+            query: parameters, or what they are when encoded.
             accept: media types.
             read_timeout_s: longest silence; that of small requests if None.
             rule: what a 403 would mean.
@@ -235,7 +235,8 @@ class Transport:
             RefusedError: any other answer but 200.
         """
         self._reap()
-        target = path + (f"?{urlencode(query)}" if query else "")
+        encoded = query if isinstance(query, str) else urlencode(query)
+        target = f"{path}?{encoded}" if encoded else path
         encoding = "gzip" if compress and self._compress else "identity"
         headers = {"Accept": accept, "Accept-Encoding": encoding, "User-Agent": self._agent}
         if etag:
