@@ -83,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         self_check_s: how often each scope is compared with the server; 0 for never, None for the
             default: ten minutes, and never in `edge`.
         handlers_bytes: changes that wait in memory for slow handlers, all of a cache together.
+        history_s: how long what was superseded or deleted stays readable (`at=`, `changes`); longer
+            while a named consumer needs it.
+        history_bytes: how much of it is kept at most, compressed; never less than a fifth of what
+            the objects take.
     """
 
     file: str | None = None
@@ -141,6 +145,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     self_check_s: float | None = None
     # Our choice: some 1,600 updates of pods of 5 KB. Who is slower reads them from the file.
     handlers_bytes: int = 16 << 20
+    # Our choice: three times what etcd keeps of it (kube-apiserver --etcd-compaction-interval, 5m).
+    history_s: float = 900.0
+    # Our choice: some 100,000 states of pods of 5 KB, which compress to a fifteenth and less.
+    history_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         if self.profile not in _LIVE_WITHIN_S:
@@ -158,6 +166,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _streaming(self.streaming_lists)
         except InvalidRequestError as error:
             raise InvalidRequestError(f"streaming_lists: {error}") from None
+        if self.history_s < 0 or self.history_bytes < 0:
+            raise InvalidRequestError("history and history_bytes must not be negative")
         if self.page_size < 1:
             raise InvalidRequestError("page_size must be at least 1")
         if self.check_every_s < 0:
@@ -271,6 +281,8 @@ _VARIABLES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "VAI_QPS": ("qps", _number),
     "VAI_BURST": ("burst", _count),
     "VAI_BYTES_PER_SECOND": ("bytes_per_second", _number),
+    "VAI_HISTORY": ("history_s", parse_duration),
+    "VAI_HISTORY_BYTES": ("history_bytes", _count),
 }
 
 

@@ -50,14 +50,12 @@ def settings(kubeconfig: Path, short: Short | None) -> Settings:
         self_check_s=1.0,
     )
     if short is not None:
-        chosen = msgspec.structs.replace(chosen, handlers_bytes=short.handlers_bytes)
+        chosen = msgspec.structs.replace(chosen, **msgspec.structs.asdict(short))
     return chosen
 
 
 def connect(file: Path, kubeconfig: Path, short: Short | None) -> vai.Cache:
     chosen = settings(kubeconfig, short)
-    if short is not None:
-        return short.connect(file, chosen)
     return vai.connect(file, SCOPES.values(), role="writer", settings=chosen)
 
 

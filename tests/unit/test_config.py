@@ -37,6 +37,15 @@ def test_seconds_are_taken_as_numbers_text_and_timedelta() -> None:
         assert load_settings({}, live_within_s=given).live_within_s == 45
 
 
+def test_how_much_history_is_kept_can_be_said() -> None:
+    settings = load_settings({"VAI_HISTORY": "1d", "VAI_HISTORY_BYTES": "1000"})
+    assert (settings.history_s, settings.history_bytes) == (86400, 1000)
+    assert load_settings({"VAI_HISTORY": "1d"}, history_s="2h").history_s == 7200
+    for wrong in ({"history_s": -1.0}, {"history_bytes": -1}):
+        with pytest.raises(InvalidRequestError, match="must not be negative"):
+            load_settings({}, **wrong)
+
+
 def test_a_wrong_variable_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="VAI_PAGE_SIZE: 'many' is not a whole number"):
         load_settings({"VAI_PAGE_SIZE": "many"})

@@ -142,6 +142,12 @@ def cache_over(
     path = os.fspath(place)
 
     def opener(mode: Literal["writer", "reader"]) -> Store:
-        return Store(path, mode, live_within=settings.live_within_s)
+        return Store(
+            path,
+            mode,
+            live_within=settings.live_within_s,
+            history_s=settings.history_s,
+            history_bytes=settings.history_bytes,
+        )
 
     return Cache(Engine(opener, connector, role, folder), wanted, settings)

@@ -130,6 +130,12 @@ class Standing:
     "--bytes-per-second", type=float, help="Read lists no faster than this.  [default: any speed]"
 )
 @click.option(
+    "--history",
+    metavar="DURATION",
+    help="Keep what was superseded or deleted so long, for --at and `vai changes`; its size is "
+    "bounded by VAI_HISTORY_BYTES.  [default: 15m]",
+)
+@click.option(
     "--metrics",
     metavar="ADDRESS",
     help="Serve metrics for Prometheus there, as 127.0.0.1:9090; needs vai-cache[metrics].",
@@ -160,6 +166,7 @@ def sync(
     profile: str | None,
     qps: float | None,
     bytes_per_second: float | None,
+    history: str | None,
 ) -> None:
     """List and watch resources of a cluster and keep them in a file, until it is interrupted.
 
@@ -215,6 +222,7 @@ def sync(
         profile=profile,
         qps=qps,
         bytes_per_second=bytes_per_second,
+        history_s=history,
     )
     asked = _asked(fields)
     path = file_of(file, context, kubeconfig)
@@ -328,7 +336,13 @@ def _running(
 
     wanted = wanted_scopes(scopes, secret_values=secret_values)
     # A second writer is refused, and a wrong file, before `kubernetes` is imported.
-    with Store(path, "writer", live_within=settings.live_within_s) as store:
+    with Store(
+        path,
+        "writer",
+        live_within=settings.live_within_s,
+        history_s=settings.history_s,
+        history_bytes=settings.history_bytes,
+    ) as store:
         from vai.informer import Informer
         from vai.kube import connect
 
