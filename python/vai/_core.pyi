@@ -479,6 +479,8 @@ class Store:
         """JSON array of the Table column definitions last seen for the resource."""
     def scope_status(self) -> bytes:
         """JSON array of vai.types.ScopeStatus: true for this moment, in any process."""
+    def status_of(self, scope: int) -> bytes:
+        """The same of one scope; `null` where it is not in the file."""
     def fields(self, resource: str | None = None) -> bytes:
         """JSON array of `vai.types.Field`: of a resource, or of all."""
     def index(self, resource: str, path: str, kind: str = "text", many: bool | None = None) -> None:

@@ -311,8 +311,8 @@ def _removes_most(plan: tuple[int, int, int], io: Io) -> bool:
     unchanged, changed, removed = plan
     if not removed:
         return False
-    before = next((found.objects for found in io.store.scopes() if found.id == io.scope), 0)
-    return unchanged + changed == 0 or removed * 2 > before
+    status = io.store.scope(io.scope)
+    return unchanged + changed == 0 or removed * 2 > (0 if status is None else status.objects)
 
 
 def _is_empty(io: Io) -> bool:

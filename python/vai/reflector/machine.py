@@ -71,7 +71,8 @@ def _go(phase: Phase, io: Io) -> Phase:  # noqa: C901, PLR0911 - one line per ph
 
 
 def _start(io: Io) -> Phase:
-    io.complete = any(found.complete for found in io.store.scopes() if found.id == io.scope)
+    status = io.store.scope(io.scope)
+    io.complete = status is not None and status.complete
     if io.polls:
         return _polled_again(io)
     position, needs_relist = io.store.resume(io.scope)
@@ -86,8 +87,8 @@ def _polled_again(io: Io) -> Phase:
     if not io.complete:
         return Relist()
     again = Relist(lists.POLLED, proves=True)
-    status = next(found for found in io.store.scopes() if found.id == io.scope)
-    io.objects, age_s = status.objects, status.freshness.age_s
+    status = io.store.scope(io.scope)
+    io.objects, age_s = (0, None) if status is None else (status.objects, status.freshness.age_s)
     left_s = 0.0 if age_s is None else io.poll_s - age_s
     if left_s <= 0:
         return again

@@ -250,10 +250,10 @@ class Checker:
                 raise NotCheckedError("it was stopped")
 
     def _status(self, scope: int) -> ScopeStatus:
-        for status in self.store.scopes():
-            if status.id == scope:
-                return status
-        raise NotCheckedError("it is no longer in the file")
+        status = self.store.scope(scope)
+        if status is None:
+            raise NotCheckedError("it is no longer in the file")
+        return status
 
 
 def _finish(comparison: Comparison) -> Compared:
@@ -391,13 +391,13 @@ class SelfCheck:
         if target is None:
             return
         try:
-            state = next((one.state for one in self._store.scopes() if one.id == scope), None)
-            if state is None:
+            status = self._store.scope(scope)
+            if status is None:
                 # Forgotten, or it is another file's by now.
                 self.remove(scope)
                 return
             # What the server serves no longer has nothing to be compared with, and may come back.
-            if state is not State.GONE:
+            if status.state is not State.GONE:
                 self._check(scope, target)
         except ClosedError:
             raise

@@ -151,6 +151,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 _CLUSTER: Final = msgspec.json.Decoder(Cluster)
 _RESOURCES: Final = msgspec.json.Decoder(list[Resource])
 _SCOPES: Final = msgspec.json.Decoder(list[ScopeStatus])
+_SCOPE: Final = msgspec.json.Decoder(ScopeStatus | None)
 _CONSUMERS: Final = msgspec.json.Decoder(list[ConsumerStatus])
 _COLUMNS: Final = msgspec.json.Decoder(list[Column])
 _FIELDS: Final = msgspec.json.Decoder(list[Field])
@@ -310,6 +311,10 @@ class Store:
     def scopes(self) -> list[ScopeStatus]:
         """Every scope with its freshness, true for this moment in any process."""
         return _SCOPES.decode(self._core.scope_status())
+
+    def scope(self, scope: int) -> ScopeStatus | None:
+        """The same of one; None where it is not in the file."""
+        return _SCOPE.decode(self._core.status_of(scope))
 
     def freshness(self, scopes: Sequence[int]) -> Freshness:
         """Of an answer from these scopes: the worst state, the largest age."""

@@ -222,6 +222,11 @@ impl Store {
         json(py, &found)
     }
 
+    fn status_of<'py>(&self, py: Python<'py>, scope: i64) -> PyResult<Bound<'py, PyBytes>> {
+        let found = py.detach(|| self.0.status_of(scope)).py()?;
+        json(py, &found)
+    }
+
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let found = py.detach(|| self.0.stats()).py()?;
         json(py, &found)

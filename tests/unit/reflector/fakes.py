@@ -278,15 +278,14 @@ class FakeStore:
         #: Why rows are not in the file.
         self.lost: VaiError | None = None
 
-    def scopes(self) -> list[ScopeStatus]:
-        return [
-            ScopeStatus(
-                id=SCOPE, resource="pods", namespace=None, label_selector="", field_selector="",
-                redaction=Redaction.NONE, state=State.STALE, complete=self.complete,
-                age_s=self.age_s, contact_age_s=None, since_s=0, reason="", objects=len(self.rows),
-                resource_version=self.position,
-            )
-        ]  # fmt: skip
+    def scope(self, scope: int) -> ScopeStatus | None:
+        assert scope == SCOPE
+        return ScopeStatus(
+            id=SCOPE, resource="pods", namespace=None, label_selector="", field_selector="",
+            redaction=Redaction.NONE, state=State.STALE, complete=self.complete,
+            age_s=self.age_s, contact_age_s=None, since_s=0, reason="", objects=len(self.rows),
+            resource_version=self.position,
+        )  # fmt: skip
 
     def checkpoint(self, scope: int) -> tuple[str | None, bool]:
         assert scope == SCOPE

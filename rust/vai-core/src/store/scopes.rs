@@ -1,5 +1,8 @@
 //! What the file knows besides objects: whose copy it is, the resources, the scopes.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -397,7 +400,12 @@ pub(crate) fn scopes(db: &Connection, resource: Option<i64>) -> Result<Vec<Scope
 
 /// One scope.
 pub(super) fn scope(db: &Connection, id: i64) -> Result<ScopeRow> {
-    scopes_where(db, "s.id = ?1", Some(id))?.pop().ok_or_else(|| super::unknown_scope(id))
+    find(db, id)?.ok_or_else(|| super::unknown_scope(id))
+}
+
+/// The same; `None` where it is not there.
+pub(super) fn find(db: &Connection, id: i64) -> Result<Option<ScopeRow>> {
+    Ok(scopes_where(db, "s.id = ?1", Some(id))?.pop())
 }
 
 fn scopes_where(db: &Connection, which: &str, value: Option<i64>) -> Result<Vec<ScopeRow>> {
@@ -405,9 +413,14 @@ fn scopes_where(db: &Connection, which: &str, value: Option<i64>) -> Result<Vec<
     let mut statement = db.prepare_cached(&sql)?;
     let rows = statement.query_map([value], scope_row)?;
     let mut found = Vec::new();
+    // Of many namespaces, each has the same.
+    let mut known: HashMap<i64, Resource> = HashMap::new();
     for row in rows {
         let (mut scope, info, identity) = row?;
-        scope.info = parse_info(&info)?;
+        scope.info = match known.entry(scope.resource) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => entry.insert(parse_info(&info)?).clone(),
+        };
         scope.drop = drop_of(&identity)?;
         found.push(scope);
     }

@@ -325,6 +325,20 @@ impl Shared {
         self.board.lock().live.clone()
     }
 
+    /// The same of some scopes, without what was asked of the server.
+    pub(super) fn live_of(&self, scopes: impl Iterator<Item = i64>) -> Live {
+        let board = self.board.lock();
+        let live = &board.live;
+        Live {
+            pid: live.pid,
+            file_id: live.file_id.clone(),
+            boot: live.boot.clone(),
+            scopes: scopes.filter_map(|id| Some((id, live.scopes.get(&id)?.clone()))).collect(),
+            limit_s: live.limit_s,
+            traffic: Traffic::default(),
+        }
+    }
+
     /// A failing write leaves readers with an older truth that ages by itself.
     fn write(&self, board: &mut Board, now: f64) {
         board.written = now;

@@ -83,6 +83,12 @@ impl Store {
         Ok(self.inner.judge(rows))
     }
 
+    /// The same of one; `None` where it is not in the file.
+    pub fn status_of(&self, scope: i64) -> Result<Option<ScopeStatus>> {
+        let row = self.inner.read(|db| scopes::find(db, scope))?;
+        Ok(self.inner.judge(row.into_iter().collect()).pop())
+    }
+
     /// What the writer of the file, or the last one of this boot, asked the server for; `None`
     /// where nobody knows any more.
     #[must_use]
@@ -141,7 +147,7 @@ impl Inner {
         // Before what it told: a file read first might be that of a writer that died since.
         let holder = self.holder();
         let told = match self.mode {
-            Mode::Writer => Some(self.shared.live()),
+            Mode::Writer => Some(self.shared.live_of(rows.iter().map(|row| row.id))),
             Mode::Reader => live::read(&self.files.live),
         };
         // A writer on a metered link proves its scopes seldom, and says how seldom.
