@@ -151,7 +151,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 _CLUSTER: Final = msgspec.json.Decoder(Cluster)
 _RESOURCES: Final = msgspec.json.Decoder(list[Resource])
 _SCOPES: Final = msgspec.json.Decoder(list[ScopeStatus])
-_SCOPE: Final = msgspec.json.Decoder(ScopeStatus | None)
+_SCOPE: Final[msgspec.json.Decoder[ScopeStatus | None]] = msgspec.json.Decoder(ScopeStatus | None)
 _CONSUMERS: Final = msgspec.json.Decoder(list[ConsumerStatus])
 _COLUMNS: Final = msgspec.json.Decoder(list[Column])
 _FIELDS: Final = msgspec.json.Decoder(list[Field])
