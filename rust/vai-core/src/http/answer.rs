@@ -84,6 +84,7 @@ impl Answer {
     /// # Errors
     /// The answer is not whole.
     pub fn finish(&mut self) -> Result<(), HttpError> {
+        self.keeps = false;
         if self.place == Place::UntilClosed {
             self.place = Place::Whole;
         }
