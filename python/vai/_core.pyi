@@ -20,6 +20,7 @@ __all__ = [
     "Consumer",
     "Export",
     "ExportPiece",
+    "HttpAnswer",
     "ListPage",
     "Listing",
     "RelatedRow",
