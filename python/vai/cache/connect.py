@@ -142,12 +142,19 @@ def cache_over(
     path = os.fspath(place)
 
     def opener(mode: Literal["writer", "reader"]) -> Store:
-        return Store(
-            path,
-            mode,
-            live_within=settings.live_within_s,
-            history_s=settings.history_s,
-            history_bytes=settings.history_bytes,
-        )
+        return store_over(path, mode, settings)
 
     return Cache(Engine(opener, connector, role, folder), wanted, settings)
+
+
+def store_over(
+    path: str | os.PathLike[str], mode: Literal["writer", "reader"], settings: Settings
+) -> Store:
+    """The file, opened with what the settings say of it."""
+    return Store(
+        path,
+        mode,
+        live_within=settings.live_within_s,
+        history_s=settings.history_s,
+        history_bytes=settings.history_bytes,
+    )

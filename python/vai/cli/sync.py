@@ -331,18 +331,12 @@ def _running(
     settings: Settings,
 ) -> Iterator[tuple[Store, Informer]]:
     """The file, opened as its writer, and what keeps it current."""
+    from vai.cache.connect import store_over
     from vai.cache.query import wanted_scopes
-    from vai.store import Store
 
     wanted = wanted_scopes(scopes, secret_values=secret_values)
     # A second writer is refused, and a wrong file, before `kubernetes` is imported.
-    with Store(
-        path,
-        "writer",
-        live_within=settings.live_within_s,
-        history_s=settings.history_s,
-        history_bytes=settings.history_bytes,
-    ) as store:
+    with store_over(path, "writer", settings) as store:
         from vai.informer import Informer
         from vai.kube import connect
 

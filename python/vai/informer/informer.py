@@ -34,15 +34,7 @@ from vai.reflector.counts import Counts
 from vai.reflector.goals import Prober
 from vai.reflector.selfcheck import SelfCheck, Tally
 from vai.store import Catalogue, Store, boottime_s, compare_resource_versions
-from vai.types import (
-    UNKNOWN_SCOPES,
-    Cluster,
-    FieldAsk,
-    Redaction,
-    Resource,
-    Scope,
-    State,
-)
+from vai.types import UNKNOWN_SCOPES, Cluster, FieldAsk, Redaction, Resource, Scope, State
 
 _log: Final = logging.getLogger("vai")
 
@@ -90,8 +82,6 @@ class Informer:
         self._lock = threading.Lock()
         self._reflectors: dict[int, Reflector] = {}
         self._targets: dict[int, Target] = {}
-        #: The same without their ids: what was planned, and is being synced.
-        self._known: set[Target] = set()
         self._identified = threading.Lock()
         self._identified_at = float("-inf")
         self._fields = list(fields)
@@ -223,8 +213,10 @@ class Informer:
             self._problems = dict(problems)
         # Before anything is live: whoever waits for that reads what there will not be.
         self._note(UNKNOWN_SCOPES, _json({name: str(error) for name, error in problems.items()}))
+        settled = self._settled()
         for rank, target in self._in_turn(targets):
-            self._sync(target, rank)
+            if target not in settled:
+                self._sync(target, rank)
         self._planned.set()
         self._warn(catalogue)
         self._note(PROBLEM, b"")
@@ -272,8 +264,6 @@ class Informer:
         self._fields = waiting
 
     def _sync(self, target: Target, rank: int) -> None:
-        if self._is_synced(target):
-            return
         scope = self._ensure(target)
         with self._lock:
             running, before = self._reflectors.get(scope), self._targets.get(scope)
@@ -290,22 +280,17 @@ class Informer:
             if self._stopping.is_set():
                 return
             reflector = self._reflector(scope, target, rank)
-            if before is not None:
-                self._known.discard(before)
-            self._known.add(target)
             self._reflectors[scope], self._targets[scope] = reflector, target
         reflector.start()
 
-    def _is_synced(self, target: Target) -> bool:
-        """Whether nothing is to be done for it, not even in the file.
+    def _settled(self) -> set[Target]:
+        """What is being synced and needs nothing more, not even in the file.
 
         What is kept without its values is looked at again each time: those of an earlier scope
         may still have to be deleted, because a reader was in the way.
         """
-        if target.redaction is not Redaction.NONE:
-            return False
         with self._lock:
-            return target in self._known
+            return {one for one in self._targets.values() if one.redaction is Redaction.NONE}
 
     def _ensure(self, target: Target) -> int:
         return self._store.ensure_scope(

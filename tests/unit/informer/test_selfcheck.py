@@ -260,11 +260,9 @@ class States:
         self.document = self.documents.get
         self.put_document = self.documents.__setitem__
 
-    def scopes(self) -> list[Any]:
-        return [
-            SimpleNamespace(id=int(name[1:]), state=state, freshness=state, objects=0)
-            for name, state in self.found.items()
-        ]
+    def scope(self, scope: int) -> Any:
+        state = self.found.get(f"_{scope}")
+        return state and SimpleNamespace(state=state, freshness=state, objects=0)
 
     def checked(self, _scope: int, why: str = "") -> None:
         self.told.append(why)

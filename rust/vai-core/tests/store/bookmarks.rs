@@ -173,7 +173,8 @@ mod what_changes_the_beginning_of_a_watch {
         renewed(&store, scope);
         load(&store, scope, [&Pod::new("a/one", "u1", 5)], 10);
         takes(&store, scope, "a/two", 11);
-        assert_eq!(store.scope_status().unwrap()[0].objects, 2);
+        assert_eq!(store.status_of(scope).unwrap().unwrap().objects, 2);
+        assert!(store.status_of(scope + 1).unwrap().is_none());
         store.close();
     }
 
